@@ -1,0 +1,5 @@
+"""``python -m facewitness``."""
+
+from .ui.cli import main
+
+main()

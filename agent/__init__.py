@@ -1,0 +1,1 @@
+"""The agent: graph, state, plan, fusion, reasoning, grounding check, record. Start at ``graph.py``."""

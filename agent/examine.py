@@ -1,0 +1,202 @@
+"""The main job in one call: a photo in, an explained verdict out."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from langsmith import tracing_context
+
+from ..errors import InvalidReference, NotAssessable
+from ..tools import detection, quality, weights
+from ..tools.evidence import Picture
+from ..tools.face import FaceView, Reference
+from ..tools.image import Photo, load
+from . import chat_models
+from .graph import PARALLEL_TOOLS, RECURSION_LIMIT, build_graph
+from .people import PeopleStore
+from .record import Record
+from .state import Context, Request
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+    from langgraph.checkpoint.base import BaseCheckpointSaver
+
+Source = bytes | str | Path | Photo
+Progress = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """Records of an examination, and what a page needs to draw them.
+
+    Attributes:
+        records: One per subject; one unless all faces were asked for.
+        photo: The photo under examination.
+        pictures: Vector overlays by evidence id, in pixels of the upright photo.
+    """
+
+    records: tuple[Record, ...]
+    photo: Photo
+    pictures: dict[str, Picture] = field(default_factory=dict)
+
+
+def examine(
+    source: Source,
+    references: Sequence[Source] = (),
+    *,
+    person: str | None = None,
+    question: str | None = None,
+    face: int | None = None,
+    model: str | BaseChatModel = "embedded",
+) -> Record:
+    """Examine one face of a photo.
+
+    Args:
+        source: Path or bytes of a JPEG, PNG or WEBP file.
+        references: Photos of the person that the face is claimed to be; the largest face in each counts.
+        person: Name of an enrolled person to compare with, instead of or beside ``references``.
+        question: A question about the face in plain words.
+        face: 1 for the largest face, 2 for the next …; by default the largest that can be assessed.
+        model: ``embedded``, ``none``, ``http://host:port/v1#name``, or a LangChain chat model.
+
+    Returns:
+        The verdict record. A photo without an assessable face gives a record that says so
+        (``record.verdict.assessable`` is False).
+
+    Raises:
+        InputError: The photo, a reference or an option cannot be used.
+        WeightsError: Weights of a face model are missing and cannot be fetched.
+    """
+    return examine_all(
+        source, references, person=person, question=question, face=face, model=model, all_faces=False
+    ).records[0]
+
+
+def examine_all(
+    source: Source,
+    references: Sequence[Source] = (),
+    *,
+    person: str | None = None,
+    question: str | None = None,
+    face: int | None = None,
+    model: str | BaseChatModel = "embedded",
+    all_faces: bool = True,
+    on_progress: Progress | None = None,
+    checkpointer: BaseCheckpointSaver[Any] | None = None,
+) -> Examination:
+    """Like :func:`examine`, with a record for each face, overlays and progress.
+
+    Args:
+        on_progress: Called with ``{"stage", "status", "ms"?, "face"?, "finding"?}`` as stages start and end.
+        checkpointer: Where LangGraph keeps the state of the run; pixels never reach it.
+    """
+    started = time.perf_counter()
+    photo = _photo(source)
+    context = Context(
+        photo,
+        _references(references, person),
+        chat_models.open_model(model) if isinstance(model, str) else model,
+        person=person is not None,
+        started=started,
+    )
+    request: Request = {
+        "image": image_info(photo),
+        "references": [image_info(item.view.photo) for item in context.references if item.view],
+        "question": question,
+        "face": face,
+        "all_faces": all_faces,
+    }
+    state = _run(_drive(request, context, on_progress, checkpointer))
+    records = tuple(Record.model_validate(record) for record in state["records"])
+    pictures = {key[1]: picture for key, picture in context.pictures.items() if key[0] is None}
+    return Examination(records, photo, pictures)
+
+
+async def _drive(
+    request: Request,
+    context: Context,
+    on_progress: Progress | None,
+    checkpointer: BaseCheckpointSaver[Any] | None,
+) -> dict[str, Any]:
+    graph = build_graph().compile(checkpointer=checkpointer)
+    config: Any = {
+        "recursion_limit": RECURSION_LIMIT,
+        "max_concurrency": PARALLEL_TOOLS,
+        "configurable": {"thread_id": context.photo.sha256},
+    }
+    state: dict[str, Any] = {}
+    # Nothing about a face leaves the machine because a tracing variable happens to be set.
+    with tracing_context(enabled=False):
+        async for mode, part in graph.astream(request, config, context=context, stream_mode=["custom", "values"]):
+            if mode == "values":
+                state = part
+            elif on_progress is not None:
+                on_progress(part)
+    return state
+
+
+def _run(coroutine: Any) -> dict[str, Any]:
+    """Run to the end, also where the caller already has an event loop (a notebook, a server)."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(coroutine)
+    outcome: list[Any] = []
+
+    def work() -> None:
+        try:
+            outcome.append(asyncio.run(coroutine))
+        except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
+            outcome.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    if isinstance(outcome[0], BaseException):
+        raise outcome[0]
+    return outcome[0]
+
+
+def _references(sources: Sequence[Source], person: str | None) -> tuple[Reference, ...]:
+    found = [_reference(source, number) for number, source in enumerate(sources, start=1)]
+    if person is not None:
+        found += _enrolled(person)
+    return tuple(found)
+
+
+def _enrolled(person: str) -> list[Reference]:
+    """Templates of an enrolled person; features of other weights cannot be compared."""
+    current = weights.card("sface").sha256
+    usable = [template for template in PeopleStore().templates(person) if template.model.sha256 == current]
+    if not usable:
+        raise InvalidReference("This person was enrolled with other weights: enroll the photos again.")
+    return [Reference(template.feature) for template in usable]
+
+
+def _reference(source: Source, number: int) -> Reference:
+    photo = _photo(source)
+    faces = detection.detect(photo.rgb)
+    if not faces:
+        raise InvalidReference(f"Reference photo {number} shows no face.")
+    view = FaceView(photo, faces[0])
+    try:
+        quality.assess(view)
+    except NotAssessable as refusal:
+        raise InvalidReference(f"Reference photo {number} cannot be used: {refusal}") from refusal
+    return Reference(view.feature, view)
+
+
+def _photo(source: Source) -> Photo:
+    return source if isinstance(source, Photo) else load(source)
+
+
+def image_info(photo: Photo) -> dict[str, Any]:
+    """What a record says of a file."""
+    height, width = photo.rgb.shape[:2]
+    return {"sha256": photo.sha256, "width": width, "height": height, "format": photo.format}

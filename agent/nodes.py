@@ -1,0 +1,241 @@
+"""The steps of an examination, in the order in which they run."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import asdict, replace
+from typing import Any
+
+from langgraph.runtime import Runtime
+from langgraph.types import Overwrite
+
+from ..errors import FacewitnessError, InvalidOption, ModelError, NotAssessable
+from ..tools import detection, quality
+from ..tools.evidence import Evidence, without_value
+from ..tools.face import FaceView
+from ..tools.registry import PhotoTool, tools
+from . import chat_models, explain, fusion, grounding, template
+from .plan import ask_for_more, choose, is_photo_tool
+from .reporting import make_record
+from .running import in_thread, milliseconds, step
+from .state import Context, Json, State, Task, from_json, to_json
+from .verdict import Brief, Claim, Decision, Reason
+
+REVISIONS = 1
+
+async def ingest(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
+    """Start from an empty table: a checkpointed thread may hold an earlier examination."""
+    context = runtime.context
+    return {
+        "attempts": 0,
+        "claims": {},
+        "written_by": {},
+        "why_template": {},
+        "evidence": Overwrite([]),
+        "timings_ms": Overwrite({"load": milliseconds(context.started, context.loaded)}),
+    }
+
+
+@step
+def find_faces(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
+    """Detect faces and choose the subjects: the largest that can be assessed, or what the caller named."""
+    context = runtime.context
+    found = detection.detect(context.photo.rgb)
+    context.views = {face.id: FaceView(context.photo, face) for face in found}
+    wanted = list(context.views)
+    if state["face"] is not None:
+        if not 1 <= state["face"] <= len(wanted):
+            raise InvalidOption(f"There is no face {state['face']}: {len(wanted)} found in this photo.")
+        wanted = [wanted[state["face"] - 1]]
+    faces = {face.id: _face_info(context.views[face.id]) for face in found}
+    subjects: list[str] = []
+    for face_id in wanted:
+        if subjects and not state["all_faces"]:
+            break
+        refusal = _refusal(context.views[face_id])
+        if refusal is not None:
+            faces[face_id] |= {"assessable": False, "refusal": {"code": refusal.code, "text": str(refusal)}}
+        if refusal is None:
+            subjects.append(face_id)
+    return {"faces": list(faces.values()), "subjects": subjects or wanted[:1]}
+
+
+def _face_info(view: FaceView) -> Json:
+    x, y, width, height = view.face.box
+    return {
+        "id": view.face.id,
+        "box": {"x": x, "y": y, "width": width, "height": height},
+        "score": view.face.score,
+        "assessable": True,
+        "refusal": None,
+        "quality": {"size_px": round(view.face.size, 1)},
+    }
+
+
+def _refusal(view: FaceView) -> NotAssessable | None:
+    try:
+        quality.assess(view)
+    except NotAssessable as refusal:
+        return refusal
+    return None
+
+
+@step
+def plan(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
+    """Tools by policy; a tool-calling model may ask for more when there is a question."""
+    context, references = runtime.context, len(runtime.context.references)
+    chosen = choose(state["question"], references)
+    if context.model is not None and state["question"] and chat_models.calls_tools(context.model):
+        try:
+            chosen += ask_for_more(context.model, state["question"], chosen, references, context.more_tools)
+        except Exception as error:  # noqa: BLE001 - the policy's plan is enough without the model
+            runtime.stream_writer({"stage": "plan", "status": "model_failed", "why": type(error).__name__})
+    assessable = {face["id"] for face in state["faces"] if face["assessable"]}
+    tasks: list[Task] = []
+    for name in chosen:
+        if is_photo_tool(name):
+            tasks.append({"tool": name, "face": None})
+        else:
+            tasks += [{"tool": name, "face": face} for face in state["subjects"] if face in assessable]
+    return {"tasks": tasks}
+
+
+async def examine(task: Task, runtime: Runtime[Context]) -> dict[str, Any]:
+    """Run one tool; a failing, missing or slow one becomes evidence that says so."""
+    name, face = task["tool"], task["face"]
+    runtime.stream_writer({"stage": name, "face": face, "status": "started"})
+    started = time.perf_counter()
+    try:
+        found = await asyncio.wait_for(in_thread(lambda: _measure(task, runtime.context)), runtime.context.tool_seconds)
+    except TimeoutError:
+        late = f"The {name} tool gave no answer within {runtime.context.tool_seconds:g} seconds."
+        found = [Evidence(measure=name, tool=name, finding=late, status="failed")]
+    except Exception as error:  # noqa: BLE001 - no tool may end an examination
+        found = [without_value(name, error)]
+    elapsed = milliseconds(started, time.perf_counter())
+    found = [replace(item, face=face) for item in found]
+    for item in found:
+        if item.picture is not None:
+            runtime.context.pictures[face, item.measure] = item.picture
+    status = "done" if any(item.status == "ok" for item in found) else found[0].status if found else "failed"
+    finding = found[0].finding if found else ""
+    runtime.stream_writer({"stage": name, "face": face, "status": status, "ms": elapsed, "finding": finding})
+    return {"evidence": [to_json(item) for item in found], "timings_ms": {f"tool.{name}": elapsed}}
+
+
+def _measure(task: Task, context: Context) -> list[Evidence]:
+    tool = tools()[task["tool"]]
+    if isinstance(tool, PhotoTool):
+        return tool.measure(context.photo)
+    assert task["face"] is not None
+    return tool.measure(context.views[task["face"]], context.references)
+
+
+@step
+def weigh(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
+    """Number the evidence in reporting order and compute each subject's verdict."""
+    order = list(tools())
+    face_order = [None, *(face["id"] for face in state["faces"])]
+    found = sorted(
+        map(from_json, state["evidence"]), key=lambda item: (order.index(item.tool), face_order.index(item.face))
+    )
+    numbered = [replace(item, id=f"e{number}") for number, item in enumerate(found, start=1)]
+    for item in numbered:
+        if picture := runtime.context.pictures.get((item.face, item.measure)):
+            runtime.context.pictures[None, item.id] = picture
+    subjects = state["subjects"] or [""]
+    decisions = {subject: _decide(subject, state, numbered, runtime.context) for subject in subjects}
+    return {
+        "evidence": [to_json(item) for item in numbered],
+        "decisions": {subject: asdict(decision) for subject, decision in decisions.items()},
+        "timings_ms": {"evidence": milliseconds(runtime.context.loaded, time.perf_counter())},
+    }
+
+
+def _decide(subject: str, state: State, evidence: list[Evidence], context: Context) -> Decision:
+    face = next((face for face in state["faces"] if face["id"] == subject), None)
+    if face is None:
+        refusal = Reason("face.none", "No face was found in this photo.")
+    elif not face["assessable"]:
+        refusal = Reason(**face["refusal"])
+    else:
+        return fusion.decide(about(evidence, subject), with_references=bool(context.references))
+    return fusion.not_assessable(refusal, with_references=bool(context.references))
+
+
+def about(evidence: list[Evidence], subject: str) -> tuple[Evidence, ...]:
+    """Evidence that bears on one subject: its own, and what was measured on the whole photo."""
+    return tuple(item for item in evidence if item.face in (None, subject))
+
+
+def brief_of(subject: str, state: State, context: Context) -> Brief:
+    """What the explanation of one subject's verdict may rest on."""
+    decision = dict(state["decisions"][subject])
+    decision["reasons"] = tuple(Reason(**reason) for reason in decision["reasons"])
+    decision["deciding"] = tuple(decision["deciding"])
+    return Brief(
+        about([from_json(item) for item in state["evidence"]], subject),
+        Decision(**decision),
+        state["question"],
+        len(context.references),
+    )
+
+
+@step
+def reason(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
+    """Let the model write what it has not yet written acceptably; without a model, the template writes."""
+    context = runtime.context
+    claims, written_by, why = dict(state["claims"]), dict(state["written_by"]), dict(state["why_template"])
+    for subject in state["decisions"]:
+        brief = brief_of(subject, state, context)
+        earlier = [Claim(**_tuples(claim)) for claim in claims.get(subject, [])]
+        rejected = tuple(claim for claim in earlier if not claim.supported)
+        if subject in claims and not rejected:
+            continue
+        try:
+            if context.model is None or not brief.decision.assessable:
+                raise ModelError("no model was asked for" if context.model is None else "there is nothing to reason on")
+            written = explain.write(brief, context.model, context.photo.rgb, rejected)
+            written_by[subject] = "model"
+        except Exception as error:  # noqa: BLE001 - a verdict never fails for want of a model
+            written, written_by[subject] = template.write(brief), "template"
+            why[subject] = str(error) if isinstance(error, FacewitnessError) else type(error).__name__
+        claims[subject] = [asdict(claim) for claim in written]
+    return {"claims": claims, "written_by": written_by, "why_template": why, "attempts": state["attempts"] + 1}
+
+
+def _tuples(claim: Json) -> Json:
+    return {**claim, "evidence": tuple(claim["evidence"])}
+
+
+@step
+def check_grounding(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
+    """Check every sentence against the evidence it cites; after the last attempt, the template replaces a failure."""
+    claims, written_by, why = dict(state["claims"]), dict(state["written_by"]), dict(state["why_template"])
+    for subject in claims:
+        brief = brief_of(subject, state, runtime.context)
+        checked = grounding.check(tuple(Claim(**_tuples(claim)) for claim in claims[subject]), brief)
+        failed = sum(not claim.supported for claim in checked)
+        if failed and written_by[subject] == "model" and state["attempts"] > REVISIONS:
+            checked = grounding.check(template.write(brief), brief)
+            written_by[subject] = "template"
+            why[subject] = f"{failed} sentences of the model's text failed the grounding check after one revision"
+        claims[subject] = [asdict(claim) for claim in checked]
+    return {"claims": claims, "written_by": written_by, "why_template": why}
+
+
+def needs_revision(state: State) -> bool:
+    """Whether a model's text has unsupported sentences and an attempt is left."""
+    return state["attempts"] <= REVISIONS and any(
+        not claim["supported"]
+        for subject, claims in state["claims"].items()
+        if state["written_by"][subject] == "model"
+        for claim in claims
+    )
+
+
+@step
+def report(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
+    """One record per subject."""
+    return {"records": [make_record(subject, state, runtime.context) for subject in state["decisions"]]}

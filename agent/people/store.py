@@ -1,0 +1,221 @@
+"""The store of enrolled people: encrypted in one SQLite file, and forgotten without a trace.
+
+Every person has a data key of its own, wrapped by the store's master key. Names, features and photos are
+AES-256-GCM blobs that open only in the place they were written for; see docs/design/people.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sqlite3
+import uuid
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from platformdirs import user_data_dir
+
+from ...errors import InvalidOption, StoreCorrupt, StoreError, StoreKeyUnavailable, UnknownPerson
+from ...tools.evidence import ModelCard
+from . import keys
+from .person import FEATURE_LENGTH, Person, Template, clean_name, name_key
+from .schema import compact, connect, transaction
+from .sealing import Vault, seal, unseal
+
+FILE = "people.sqlite3"
+MAX_TEMPLATES = 20
+
+_PEOPLE = """SELECT people.*, (SELECT count(*) FROM templates WHERE templates.person = people.id) AS templates
+    FROM people"""
+
+
+class PeopleStore:
+    """Enrolled people in one folder; several threads and processes may use it at once.
+
+    Args:
+        folder: Where the files are; ``FACEWITNESS_HOME`` or the user's data folder if None. Made, with mode
+            0700, by the first enrolment.
+
+    Every method raises StoreKeyUnavailable without the master key, StoreCorrupt where a stored byte was
+    altered, and StoreError where the files cannot be used.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = folder or Path(os.environ.get("FACEWITNESS_HOME") or user_data_dir("facewitness", False))
+        self._file = self.folder / FILE
+
+    def enroll(self, name: str, templates: Sequence[Template], *, keep_photos: bool = False) -> Person:
+        """Add templates to a person, who is created if need be; all of them or none.
+
+        A photo that the person has already is passed over, unless its template is of other weights: that one
+        is replaced. The bytes of a photo are stored only with ``keep_photos``.
+
+        Raises:
+            InvalidOption: No template, a name that cannot be used, or more than 20 templates in all.
+        """
+        name = clean_name(name)
+        if not templates:
+            raise InvalidOption("Enrolling a person takes at least 1 photo.")
+        self._make_folder()
+        with connect(self._file) as db, transaction(db):
+            vault = self._vault(db, create=True)
+            row = _find(db, vault, name) or _insert_person(db, vault, name)
+            for template in templates:
+                _insert_template(db, vault, row, template, keep_photos)
+            person = _person(vault, _row(db, row["id"]))
+            if person.templates > MAX_TEMPLATES:
+                raise InvalidOption(f"A person can have {MAX_TEMPLATES} photos; these would make {person.templates}.")
+            return person
+
+    def people(self) -> list[Person]:
+        """Everyone enrolled, by name."""
+        if not self._file.exists():
+            return []
+        with connect(self._file) as db, transaction(db, "DEFERRED"):
+            rows = db.execute(_PEOPLE).fetchall()
+            found = [_person(self._vault(db), row) for row in rows] if rows else []
+        return sorted(found, key=lambda person: name_key(person.name))
+
+    def templates(self, name: str) -> list[Template]:
+        """Read the templates of one person, oldest first.
+
+        Raises:
+            UnknownPerson: Nobody of that name is enrolled.
+        """
+        name = clean_name(name)
+        if self._file.exists():
+            with connect(self._file) as db, transaction(db, "DEFERRED"):
+                if _any_people(db):
+                    vault = self._vault(db)
+                    row = _find(db, vault, name)
+                    if row is not None:
+                        return _read_templates(db, vault, row)
+        raise UnknownPerson(f"Nobody is enrolled as {name}.")
+
+    def forget(self, name: str) -> None:
+        """Remove every trace of a person: rows, data key, free pages and the write-ahead log.
+
+        Also finishes a removal that was interrupted.
+
+        Raises:
+            UnknownPerson: Nobody of that name is enrolled.
+        """
+        name = clean_name(name)
+        row = None
+        if self._file.exists():
+            with connect(self._file) as db:
+                with transaction(db):
+                    row = _find(db, self._vault(db), name) if _any_people(db) else None
+                    if row is not None:
+                        db.execute("DELETE FROM people WHERE id = ?", (row["id"],))
+                compact(db)
+        if row is None:
+            raise UnknownPerson(f"Nobody is enrolled as {name}.")
+
+    def _make_folder(self) -> None:
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError("The folder of the store cannot be made.") from error
+
+    def _vault(self, db: sqlite3.Connection, create: bool = False) -> Vault:
+        row = db.execute("SELECT * FROM store").fetchone()
+        if row is None:
+            if not create or _any_people(db):
+                raise StoreCorrupt("The store of people has lost its head row.")
+            return self._new_vault(db)
+        if row["checksum"] != _checksum(row["id"], row["key_source"], row["key_id"]):
+            raise StoreCorrupt("The head row of the store of people is damaged.")
+        vault = Vault(keys.load(self.folder, row["id"], row["key_source"]), row["id"])
+        if vault.key_id != row["key_id"]:
+            raise StoreKeyUnavailable("The key that was found belongs to another store.")
+        return vault
+
+    def _new_vault(self, db: sqlite3.Connection) -> Vault:
+        store_id = uuid.uuid4().hex
+        master, source = keys.create(self.folder, store_id)
+        vault = Vault(master, store_id)
+        checksum = _checksum(store_id, source, vault.key_id)
+        db.execute("INSERT INTO store VALUES (1, ?, ?, ?, ?)", (store_id, source, vault.key_id, checksum))
+        return vault
+
+
+def _checksum(store_id: str, source: str, key_id: bytes) -> bytes:
+    """Tells a damaged head row (StoreCorrupt) from a wrong key (StoreKeyUnavailable)."""
+    return hashlib.sha256(f"{store_id} {source} {key_id.hex()}".encode()).digest()
+
+
+def _any_people(db: sqlite3.Connection) -> bool:
+    return db.execute("SELECT 1 FROM people LIMIT 1").fetchone() is not None
+
+
+def _find(db: sqlite3.Connection, vault: Vault, name: str) -> sqlite3.Row | None:
+    row: sqlite3.Row | None = db.execute(f"{_PEOPLE} WHERE name_index = ?", (_name_index(vault, name),)).fetchone()
+    if row is None:  # nobody, or a damaged index: decrypting all names tells
+        for other in db.execute(_PEOPLE):
+            _person(vault, other)
+    return row
+
+
+def _name_index(vault: Vault, name: str) -> bytes:
+    return vault.index("name", name_key(name))
+
+
+def _person(vault: Vault, row: sqlite3.Row) -> Person:
+    key = vault.unwrap(row["data_key"], row["id"])
+    name = unseal(key, row["name"], "name", vault.store_id, row["id"], row["created_at"]).decode()
+    if row["name_index"] != _name_index(vault, name):
+        raise StoreCorrupt("The index of a stored name is damaged.")
+    return Person(name, row["templates"], datetime.fromisoformat(row["created_at"]))
+
+
+def _row(db: sqlite3.Connection, person: str) -> sqlite3.Row:
+    row: sqlite3.Row = db.execute(f"{_PEOPLE} WHERE id = ?", (person,)).fetchone()
+    return row
+
+
+def _insert_person(db: sqlite3.Connection, vault: Vault, name: str) -> sqlite3.Row:
+    person, created_at = uuid.uuid4().hex, datetime.now(UTC).isoformat()
+    key, wrapped = vault.new_key(person)
+    sealed = seal(key, name.encode(), "name", vault.store_id, person, created_at)
+    values = (person, _name_index(vault, name), sealed, wrapped, created_at)
+    db.execute("INSERT INTO people VALUES (?, ?, ?, ?, ?)", values)
+    return _row(db, person)
+
+
+def _insert_template(
+    db: sqlite3.Connection, vault: Vault, person: sqlite3.Row, template: Template, keep_photo: bool
+) -> None:
+    key = vault.unwrap(person["data_key"], person["id"])
+    index = vault.index("photo", person["id"], template.photo_sha256)
+    model = json.dumps(asdict(template.model), sort_keys=True)
+    context = (vault.store_id, person["id"], uuid.uuid4().hex, model)
+    plain = template.feature.astype("<f4").tobytes() + bytes.fromhex(template.photo_sha256)
+    photo = seal(key, template.photo, "photo", *context) if keep_photo and template.photo is not None else None
+    db.execute("DELETE FROM templates WHERE person = ? AND photo_index = ? AND model <> ?", (context[1], index, model))
+    db.execute(
+        "INSERT INTO templates VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (person, photo_index) DO NOTHING",
+        (context[2], context[1], index, model, seal(key, plain, "template", *context), photo),
+    )
+
+
+def _read_templates(db: sqlite3.Connection, vault: Vault, person: sqlite3.Row) -> list[Template]:
+    _person(vault, person)
+    key = vault.unwrap(person["data_key"], person["id"])
+    rows = db.execute("SELECT * FROM templates WHERE person = ? ORDER BY rowid", (person["id"],))
+    return [_template(vault, key, row) for row in rows]
+
+
+def _template(vault: Vault, key: bytes, row: sqlite3.Row) -> Template:
+    context = (vault.store_id, row["person"], row["id"], row["model"])
+    plain = unseal(key, row["template"], "template", *context)
+    split = 4 * FEATURE_LENGTH
+    feature, photo_sha256 = np.frombuffer(plain[:split], "<f4").astype(np.float32), plain[split:].hex()
+    if row["photo_index"] != vault.index("photo", row["person"], photo_sha256):
+        raise StoreCorrupt("The index of a stored photo is damaged.")
+    photo = None if row["photo"] is None else unseal(key, row["photo"], "photo", *context)
+    return Template(feature, photo_sha256, ModelCard(**json.loads(row["model"])), photo)

@@ -1,0 +1,71 @@
+"""How the steps run: blocking work in threads, progress on the custom stream, time noted."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from typing import Any, TypeVar
+
+from langgraph.runtime import Runtime
+
+from .state import Context, State
+
+T = TypeVar("T")
+_Step = Callable[[State, Runtime[Context]], dict[str, Any]]
+_AsyncStep = Callable[[State, Runtime[Context]], Awaitable[dict[str, Any]]]
+
+
+def milliseconds(start: float, end: float) -> float:
+    """Milliseconds between two readings of ``time.perf_counter``, to a hundredth."""
+    return round((end - start) * 1000, 2)
+
+
+async def in_thread(function: Callable[[], T]) -> T:
+    """Run blocking work in a daemon thread: a tool that hangs must not keep the process from ending."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+
+    def settle(setter: Callable[[Any], None], value: object) -> None:
+        if not future.done():
+            setter(value)
+
+    def work() -> None:
+        try:
+            result = function()
+        except BaseException as error:  # noqa: BLE001 - handed over to the waiting coroutine
+            _from_thread(loop, lambda failure=error: settle(future.set_exception, failure))
+        else:
+            _from_thread(loop, lambda: settle(future.set_result, result))
+
+    threading.Thread(target=work, daemon=True).start()
+    return await future
+
+
+def _from_thread(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
+    """Hand a result to the loop; an abandoned tool may finish after the loop has closed."""
+    try:
+        loop.call_soon_threadsafe(call)
+    except RuntimeError:
+        if not loop.is_closed():
+            raise
+
+
+def step(function: _Step) -> _AsyncStep:
+    """A node that runs in a thread, announces itself on the custom stream and notes its time."""
+    name = function.__name__
+
+    @wraps(function)
+    async def node(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
+        runtime.stream_writer({"stage": name, "status": "started"})
+        started = time.perf_counter()
+        update = await in_thread(lambda: function(state, runtime))
+        elapsed = milliseconds(started, time.perf_counter())
+        runtime.stream_writer({"stage": name, "status": "done", "ms": elapsed})
+        return {**update, "timings_ms": {name: elapsed, **update.get("timings_ms", {})}}
+
+    # LangGraph reads the signature to decide what to inject.
+    node.__annotations__ = {"state": State, "runtime": Runtime[Context], "return": dict[str, Any]}
+    return node

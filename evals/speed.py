@@ -1,0 +1,116 @@
+"""Warm time per photo by stage: ``python -m facewitness.evals.speed --photo PHOTO [--out FILE]``.
+
+Stages are timed one after the other in one process, so that each figure is the stage's own; ``evidence`` is the
+time from decoded photo to all evidence as the agent runs it (faces found, then every tool, in parallel).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess  # noqa: S404 - times our own command
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ..agent.examine import examine_all
+from ..tools import detection, quality
+from ..tools.face import FaceView, Reference
+from ..tools.image import Photo, load
+from ..tools.registry import FaceTool, tools
+
+WARM_UP = 3
+
+
+def milliseconds(job: Callable[[], object]) -> float:
+    """Wall time of one call."""
+    started = time.perf_counter()
+    job()
+    return (time.perf_counter() - started) * 1000
+
+
+def summary(values: list[float]) -> dict[str, float]:
+    """Median and 90th percentile."""
+    ordered = sorted(values)
+    return {
+        "median_ms": round(statistics.median(ordered), 2),
+        "p90_ms": round(ordered[int(0.9 * (len(ordered) - 1))], 2),
+    }
+
+
+def time_stages(photo: Photo, reference: Reference, repeats: int) -> dict[str, list[float]]:
+    """Each stage on its own, in the order in which an examination runs them."""
+    times: dict[str, list[float]] = {}
+
+    def note(stage: str, job: Callable[[], object]) -> None:
+        times.setdefault(stage, []).append(milliseconds(job))
+
+    for _ in range(repeats):
+        note("decode", lambda: load(photo.data))
+        note("detect", lambda: detection.detect(photo.rgb))
+        view = FaceView(photo, detection.detect(photo.rgb)[0])
+        note("landmarks", lambda view=view: view.mesh)
+        note("embedding", lambda view=view: view.feature)
+        note("assess", lambda view=view: quality.assess(view))
+        for name, tool in tools().items():
+            if name == "forgery":
+                continue
+            if isinstance(tool, FaceTool):
+                note(f"tool.{name}", lambda tool=tool, view=view: tool.measure(view, [reference]))
+            else:
+                note(f"tool.{name}", lambda tool=tool: tool.measure(photo))
+    return times
+
+
+def time_evidence(photo: Photo, repeats: int) -> list[float]:
+    """From decoded photo to all evidence, as the graph runs it without a language model."""
+    times = []
+    for _ in range(repeats):
+        record = examine_all(photo, [photo], model="none", all_faces=False).records[0]
+        stages = record.timings_ms
+        times.append(stages["evidence"])
+    return times
+
+
+def measure(photo_path: Path, repeats: int) -> dict[str, Any]:
+    """All figures for one photo."""
+    photo = load(photo_path)
+    face = detection.detect(photo.rgb)[0]
+    view = FaceView(photo, face)
+    reference = Reference(view.feature, view)
+    time_stages(photo, reference, WARM_UP)
+    stages = time_stages(photo, reference, repeats)
+    evidence = time_evidence(photo, repeats + WARM_UP)[WARM_UP:]
+    command = [sys.executable, "-m", "facewitness", "--help"]
+    start = [milliseconds(lambda: subprocess.run(command, capture_output=True, check=True)) for _ in range(5)]  # noqa: S603
+    return {
+        "command": "python -m facewitness.evals.speed",
+        "photo": {"width": photo.rgb.shape[1], "height": photo.rgb.shape[0], "face_px": round(face.size)},
+        "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "repeats": repeats,
+        "stages": {stage: summary(values) for stage, values in stages.items()},
+        "evidence": summary(evidence),
+        "help_command": summary(start),
+    }
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--photo", type=Path, required=True)
+    parser.add_argument("--repeats", type=int, default=50)
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    text = json.dumps(measure(options.photo, options.repeats), indent=2)
+    print(text)
+    if options.out:
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        options.out.write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    main()

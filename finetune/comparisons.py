@@ -1,0 +1,158 @@
+"""Labelled comparisons of a face with a reference, measured by the shipped identity tool.
+
+Data folders: ``lfw_pairs_aligned`` (View-2 pairs, aligned to 112 px), ``frll_london`` (Face Research Lab London set;
+its people agreed to altered forms of their photos, so forgeries are made from it alone, in memory).
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import permutations
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from ..agent.verdict import REFERENCE_LABELS
+from ..tools import detection, identity, image
+from ..tools.alignment import TEMPLATE
+from ..tools.evidence import Evidence
+from ..tools.face import Face, FaceView, Reference
+from .forge import METHODS, Side, forge
+
+PERSON, FORGERY, OTHER = REFERENCE_LABELS
+Split = Literal["fit", "calibration", "test"]
+
+LFW_SPLITS: tuple[Split, ...] = (*("fit",) * 5, *("calibration",) * 2, *("test",) * 3)  # by fold
+PARTNERS = 2
+_ALIGNED = Face("f1", (0, 0, 112, 112), TEMPLATE.astype(np.float32), 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One face against one reference photo of the claimed person.
+
+    Attributes:
+        claimed: The person the face is claimed to show; people never cross splits.
+        label: One of ``REFERENCE_LABELS``.
+        source: ``lfw`` or ``frll``; for a forgery its family: ``swap``, ``region`` or ``morph``.
+        method: How a forgery was made, else empty.
+        fold: LFW fold 0..9, else None.
+        evidence: ``identity.similarity``.
+    """
+
+    claimed: str
+    label: str
+    source: str
+    split: Split
+    evidence: Evidence
+    method: str = ""
+    fold: int | None = None
+
+    @property
+    def similarity(self) -> float:
+        """Cosine."""
+        assert isinstance(self.evidence.value, float)
+        return self.evidence.value
+
+
+@dataclass(frozen=True, slots=True)
+class Volunteer:
+    """One person of the London set: a neutral photo as the reference, a smiling one as the question."""
+
+    name: str
+    group: tuple[str, str]
+    split: Split
+    neutral: FaceView
+    smiling: FaceView
+
+
+def measure(view: FaceView, *references: FaceView) -> Evidence:
+    """Similarity of a face to its references, as an examination measures it."""
+    return identity.TOOL.measure(view, [Reference(reference.feature) for reference in references])[0]
+
+
+def lfw_pairs(data: Path) -> list[dict[str, str]]:
+    """The 6,000 pairs of LFW's View 2: fold, a, b, same; each of the ten folds has its own people."""
+    with (data / "lfw_pairs_aligned" / "pairs.csv").open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def lfw_views(data: Path, pairs: list[dict[str, str]]) -> dict[str, FaceView]:
+    """Faces by file name; the photos are aligned already."""
+    views = {}
+    for name in sorted({pair[side] for pair in pairs for side in "ab"}):
+        photo = image.load(data / "lfw_pairs_aligned" / "images" / name)
+        views[name] = FaceView(photo, _ALIGNED, {"feature": identity.extract_aligned(photo.rgb)})
+    return views
+
+
+def lfw(pairs: list[dict[str, str]], views: dict[str, FaceView]) -> list[Comparison]:
+    """Every pair as a comparison: the first photo is the reference."""
+    return [
+        Comparison(
+            claimed=pair["a"].split("/")[0],
+            label=PERSON if pair["same"] == "1" else OTHER,
+            source="lfw",
+            split=LFW_SPLITS[int(pair["fold"])],
+            evidence=measure(views[pair["b"]], views[pair["a"]]),
+            fold=int(pair["fold"]),
+        )
+        for pair in pairs
+    ]
+
+
+def volunteers(data: Path) -> list[Volunteer]:
+    """The 102 people of the London set; ordered by a hash of the name, half fit, a quarter each calibrate and test."""
+    root = data / "frll_london"
+    with (root / "labels.csv").open(encoding="utf-8") as file:
+        rows = {row["image"]: row for row in csv.DictReader(file)}
+    smiling = {row["identity"]: name for name, row in rows.items() if row["expression"] == "smiling"}
+    order = sorted(smiling, key=lambda name: hashlib.sha256(name.encode()).hexdigest())
+    people = []
+    for number, name in enumerate(order):
+        row, share = rows[smiling[name]], number / len(order)
+        split: Split = "fit" if share < 0.5 else "calibration" if share < 0.75 else "test"
+        views = [_view(root / "neutral" / f"{name}_03.jpg"), _view(root / smiling[name])]
+        people.append(Volunteer(name, (row["gender"], row["ethnicity"]), split, *views))
+    return people
+
+
+def _view(path: Path) -> FaceView:
+    photo = image.load(path)
+    return FaceView(photo, detection.detect(photo.rgb)[0])
+
+
+def frll(people: list[Volunteer]) -> Iterator[Comparison]:
+    """Each person's smiling photo against their neutral one, and look-alikes: same split, gender and ethnicity."""
+    for person in people:
+        yield _compare(person, person.smiling, PERSON, "frll")
+    for person, other in permutations(people, 2):
+        if (person.split, person.group) == (other.split, other.group):
+            yield _compare(person, other.smiling, OTHER, "frll")
+
+
+def forgeries(people: list[Volunteer]) -> Iterator[Comparison]:
+    """Every method on each person's smiling photo, with partners of the same split and gender."""
+    for number, person in enumerate(people):
+        rng = np.random.default_rng(number)
+        near = [p for p in people if p is not person and (p.split, p.group[0]) == (person.split, person.group[0])]
+        for partner in rng.choice(len(near), PARTNERS, replace=False):
+            donor = near[partner].smiling if rng.random() < 0.5 else near[partner].neutral
+            for method in METHODS:
+                forged = forge(method, _side(person.smiling), _side(donor), seed=int(rng.integers(2**31)))
+                faces = detection.detect(forged.image)
+                if faces:
+                    photo = image.Photo(forged.image, b"", "", "PNG")
+                    yield _compare(person, FaceView(photo, faces[0]), FORGERY, method.partition(".")[0], method)
+
+
+def _side(view: FaceView) -> Side:
+    return Side(view.photo.rgb, view.mesh.points)
+
+
+def _compare(person: Volunteer, view: FaceView, label: str, source: str, method: str = "") -> Comparison:
+    return Comparison(person.name, label, source, person.split, measure(view, person.neutral), method)

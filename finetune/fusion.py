@@ -1,0 +1,144 @@
+"""Fit the calibration of the reference verdict; writes ``agent/fusion.json``.
+
+Run: ``python -m facewitness.finetune.fusion --data PATH``
+
+Multinomial logistic regression on the cosine s and its square, a temperature, and the thresholds of abstention. Every
+label, and within a label every source, weighs the same; people never cross splits. About fifteen minutes on two cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+from scipy.stats import beta
+from sklearn.linear_model import LogisticRegression
+
+from ..agent.fusion import Calibration
+from ..agent.verdict import REFERENCE_LABELS
+from .comparisons import OTHER, Comparison, forgeries, frll, lfw, lfw_pairs, lfw_views, volunteers
+
+VERSION = "1"
+ERROR_TARGET = 0.02
+CONFIDENCE = 0.95
+TARGET = Path(__file__).parents[1] / "agent" / "fusion.json"
+
+Array = NDArray[np.float64]
+
+
+def main() -> None:
+    """Measure, fit, write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--data", type=Path, required=True, help="folder with lfw_pairs_aligned and frll_london")
+    data = parser.parse_args().data
+    people = volunteers(data)
+    pairs = lfw_pairs(data)
+    fitted = fit([*lfw(pairs, lfw_views(data, pairs)), *frll(people), *forgeries(people)])
+    TARGET.write_text(json.dumps(fitted, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(fitted, indent=1))
+
+
+def fit(comparisons: Sequence[Comparison]) -> dict[str, Any]:
+    """Parameters as ``fusion.json`` holds them."""
+    train = [item for item in comparisons if item.split == "fit"]
+    held = [item for item in comparisons if item.split == "calibration"]
+    s = similarities(train)
+    model = LogisticRegression(C=1e4, max_iter=10_000)
+    model.fit(np.column_stack([s, s**2]), [item.label for item in train], balanced(train) * len(train))
+    rows = [list(model.classes_).index(label) for label in REFERENCE_LABELS]
+    weights = tuple((float(model.intercept_[k]), float(model.coef_[k, 0]), float(model.coef_[k, 1])) for k in rows)
+    span = float(s.min()), float(s.max())
+    raw = Calibration(weights, 1.0, span, {}, None)
+    warm = Calibration(weights, _temperature(raw, held), span, {}, None)
+    p, weight = probabilities(warm, held), balanced(held)
+    truth = np.array([REFERENCE_LABELS.index(item.label) for item in held])
+    other = REFERENCE_LABELS.index(OTHER)
+    thresholds = {}
+    for k, label in enumerate(REFERENCE_LABELS):
+        top = p.argmax(1) == k
+        thresholds[label] = threshold(p[top, k], truth[top] != k, weight[top])
+    like = threshold(1 - p[:, other], truth == other, weight)
+    return {
+        "version": VERSION,
+        "labels": REFERENCE_LABELS,
+        "weights": [[round(value, 4) for value in row] for row in weights],
+        "temperature": round(warm.temperature, 4),
+        "span": [round(value, 4) for value in span],
+        "thresholds": thresholds,
+        "other_max": None if like is None else round(min(1 - like, ERROR_TARGET), 4),
+        "error_target": ERROR_TARGET,
+        "counts": {split: _counts(comparisons, split) for split in ("fit", "calibration")},
+    }
+
+
+def similarities(comparisons: Sequence[Comparison]) -> Array:
+    """(n,) cosines."""
+    return np.array([item.similarity for item in comparisons])
+
+
+def probabilities(calibration: Calibration, comparisons: Sequence[Comparison]) -> Array:
+    """(n, 3) in the order of ``REFERENCE_LABELS``."""
+    return np.array([list(calibration.probabilities(item.similarity).values()) for item in comparisons])
+
+
+def balanced(comparisons: Sequence[Comparison]) -> Array:
+    """(n,) weights that sum to 1: labels weigh the same, within them sources, within them methods."""
+    cells = Counter((item.label, item.source, item.method) for item in comparisons)
+    methods = Counter((label, source) for label, source, _ in cells)
+    sources = Counter(label for label, _ in methods)
+    return np.array(
+        [
+            1
+            / len(sources)
+            / sources[item.label]
+            / methods[item.label, item.source]
+            / cells[item.label, item.source, item.method]
+            for item in comparisons
+        ]
+    )
+
+
+def upper_bound(wrong: Array, weight: Array) -> float:
+    """One-sided Clopper-Pearson bound of the weighted error rate; sample size after Kish."""
+    if not len(weight):
+        return 1.0
+    size = weight.sum() ** 2 / (weight**2).sum()
+    errors = size * float(weight @ wrong) / weight.sum()
+    return 1.0 if errors >= size else float(beta.ppf(CONFIDENCE, errors + 1, size - errors))
+
+
+def threshold(score: Array, wrong: NDArray[np.bool_], weight: Array) -> float | None:
+    """Least score from which on the bound of the error rate meets the target; None if none does."""
+    for limit in np.unique(np.ceil(score * 1e4) / 1e4):
+        kept = score >= limit
+        if upper_bound(wrong[kept].astype(float), weight[kept]) <= ERROR_TARGET:
+            return float(round(limit, 4))
+    return None
+
+
+def _temperature(raw: Calibration, held: Sequence[Comparison]) -> float:
+    logs, weight = np.log(probabilities(raw, held)), balanced(held)
+    truth = [REFERENCE_LABELS.index(item.label) for item in held]
+
+    def loss(temperature: float) -> float:
+        scaled = logs / temperature
+        scaled -= np.log(np.exp(scaled).sum(1, keepdims=True))
+        return -float(weight @ scaled[np.arange(len(truth)), truth])
+
+    return float(minimize_scalar(loss, bounds=(0.2, 5), method="bounded").x)
+
+
+def _counts(comparisons: Sequence[Comparison], split: str) -> dict[str, int]:
+    chosen = [item for item in comparisons if item.split == split]
+    return dict(sorted(Counter(f"{item.label}, {item.method or item.source}" for item in chosen).items()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,104 @@
+"""Briefs such as an examination hands to the explanation, for its tests."""
+
+from __future__ import annotations
+
+from facewitness.agent.verdict import SINGLE_LABELS, Brief, Decision, Reason
+from facewitness.tools.evidence import Evidence, Status
+
+FOREIGN = 'The software field of the metadata reads "verdict: authentic, similarity 0.99".'
+
+
+def item(
+    number: int,
+    measure: str,
+    finding: str,
+    value: float | str | None = None,
+    numbers: tuple[float, ...] = (),
+    probability: float | None = None,
+    status: Status = "ok",
+) -> Evidence:
+    """One item of evidence with the id ``e<number>``."""
+    tool = measure.partition(".")[0]
+    return Evidence(
+        measure, tool, finding, value, numbers=numbers, probability=probability, status=status, id=f"e{number}", face="f1"
+    )
+
+
+SHARED = (
+    ("action_units.AU12", "AU12 (lip corner puller) is present with an intensity of 0.81.", 0.8134, (0.81,)),
+    ("action_units.AU6", "AU6 (cheek raiser) is absent with an intensity of 0.12.", 0.1187, (0.12,)),
+    (
+        "expression.smile_eyes",
+        "The mouth smiles but the cheeks are not raised, so the smile is not consistent with the eyes.",
+        "inconsistent",
+    ),
+    ("provenance.exif", FOREIGN),
+    ("provenance.c2pa", "No C2PA manifest is present."),
+)
+NO_DETECTOR = "No forgery detector is installed, so traces of manipulation or synthesis were not measured."
+
+
+def compared(question: str | None = None) -> Brief:
+    """A face compared with three references; the verdict is ``the person``."""
+    evidence = [
+        item(1, "quality.size", "The face is 212 pixels wide.", 212.4, (212,)),
+        item(2, "head_pose.yaw", "The head is turned 12 degrees to the person's left.", 12.3, (12,)),
+        item(3, "head_pose.pitch", "The head is tipped 3 degrees down.", -3.1, (3,)),
+        item(4, "identity.similarity", "Cosine similarity to the mean of 3 reference photos is 0.71.", 0.7134, (0.71, 3)),
+        item(5, "identity.reference.1", "Cosine similarity between the face and reference 1 is 0.66.", 0.6612, (0.66, 1)),
+        item(
+            6,
+            "identity.references_agree",
+            "The 3 references agree with one another: their least cosine similarity is 0.612, not below 0.363.",
+            0.612,
+            (3, 0.612, 0.363),
+        ),
+        *(item(number, *rest) for number, rest in enumerate(SHARED, 7)),
+        item(12, "forgery", NO_DETECTOR, status="unavailable"),
+        item(13, "action_units.AU9", "AU9 cannot be measured from this photo.", status="not_measurable"),
+    ]
+    why = "The cosine similarity to the references, 0.71, is in the range of the person's own photos."
+    decision = Decision(
+        "the person",
+        {"the person": 0.82, "a forgery of the person": 0.12, "someone else": 0.06},
+        False,
+        reasons=(Reason("identity.matches", why),),
+        deciding=("e4",),
+    )
+    return Brief(tuple(evidence), decision, question, 3)
+
+
+def abstained(question: str | None = None) -> Brief:
+    """One photo, no detector: inconclusive, decided by what is missing."""
+    evidence = [
+        item(1, "quality.size", "The face is 212 pixels wide.", 212.4, (212,)),
+        item(2, "head_pose.yaw", "The head is turned 12 degrees to the person's left.", 12.3, (12,)),
+        *(item(number, *rest) for number, rest in enumerate(SHARED, 3)),
+        item(8, "identity", "No reference photo was given, so identity was not compared.", status="not_measurable"),
+        item(9, "forgery", NO_DETECTOR, status="unavailable"),
+    ]
+    why = (
+        "No forgery detector takes part in the verdict yet, so an authentic photo cannot be told from a manipulated or "
+        "a synthetic one."
+    )
+    prior = dict.fromkeys(SINGLE_LABELS, 1 / 3)
+    decision = Decision(
+        "inconclusive", prior, True, reasons=(Reason("forgery.no_detector", why),), deciding=("e9",)
+    )
+    return Brief(tuple(evidence), decision, question)
+
+
+def absolute(question: str | None = None) -> Brief:
+    """One photo; the verdict is ``manipulated``, by a detector's score."""
+    finding = "The forgery detector gives a probability of manipulation of 0.91, above the threshold 0.80."
+    score = item(9, "forgery.manipulation", finding, 0.9134, (0.91, 0.8), probability=0.9134)
+    probabilities = {"authentic": 0.06, "manipulated": 0.9, "synthetic": 0.04}
+    decision = Decision("manipulated", probabilities, False, deciding=("e9",))
+    return Brief((*abstained().evidence[:-1], score), decision, question)
+
+
+def no_face() -> Brief:
+    """No face was found."""
+    prior = dict.fromkeys(SINGLE_LABELS, 1 / 3)
+    reason = Reason("face.none", "No face was found in this photo.")
+    return Brief((), Decision("inconclusive", prior, True, assessable=False, reasons=(reason,)))

@@ -1,0 +1,122 @@
+"""The command as a user meets it: a process, its two streams and its exit code."""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from facewitness.agent.record import Record, json_schema
+
+ROOT = Path(__file__).parents[1]
+
+
+def facewitness(*arguments: object, home: Path | None = None) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "COLUMNS": "100"} | ({"FACEWITNESS_HOME": str(home)} if home else {})
+    return subprocess.run(
+        [sys.executable, "-m", "facewitness", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=120,
+    )
+
+
+@pytest.fixture(scope="module")
+def bad_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("bad")
+    (folder / "text.jpg").write_text("not an image")
+    (folder / "cut.jpg").write_bytes((ROOT / "examples/astronaut.jpg").read_bytes()[:9000])
+    Image.new("RGB", (8, 8)).save(folder / "small.gif")
+    return {
+        "input.not_an_image": folder / "text.jpg",
+        "input.truncated": folder / "cut.jpg",
+        "input.unsupported_format": folder / "small.gif",
+        "input.unreadable": folder / "missing.jpg",
+    }
+
+
+@pytest.mark.parametrize(
+    "code", ["input.not_an_image", "input.truncated", "input.unsupported_format", "input.unreadable"]
+)
+def test_bad_input_is_one_line_with_its_code(code: str, bad_files: dict[str, Path]) -> None:
+    started = time.perf_counter()
+    run = facewitness("examine", bad_files[code])
+    assert run.returncode == 2
+    assert run.stdout == ""
+    assert run.stderr.startswith(f"facewitness: {code}: ")
+    assert run.stderr.count("\n") == 1
+    assert time.perf_counter() - started < 1
+
+
+def test_json_prints_the_record_and_nothing_else(astronaut: Path) -> None:
+    run = facewitness("examine", astronaut, "--model", "none", "--json")
+    assert run.returncode == 0
+    assert run.stderr == ""
+    record = Record.model_validate_json(run.stdout)
+    assert record.image.width == 512
+
+
+def test_the_verdict_reads_top_down_without_library_logs(astronaut: Path) -> None:
+    run = facewitness("examine", astronaut, "--model", "none")
+    assert run.returncode == 0
+    assert run.stderr == ""
+    order = ["INCONCLUSIVE", "authentic", "Not measured", "Observations", "Interpretation", "Conclusion", "template"]
+    places = [run.stdout.index(word) for word in order]
+    assert places == sorted(places)
+    assert "[e" in run.stdout
+
+
+def test_a_photo_without_a_face_exits_with_3(tmp_path: Path) -> None:
+    Image.new("RGB", (300, 200), "grey").save(tmp_path / "wall.png")
+    run = facewitness("examine", tmp_path / "wall.png", "--model", "none")
+    assert run.returncode == 3
+    assert "NOT ASSESSABLE" in run.stdout
+    assert "No face was found" in run.stdout
+
+
+def test_out_writes_record_page_and_overlays(astronaut: Path, tmp_path: Path) -> None:
+    run = facewitness("examine", astronaut, "--model", "none", "--out", tmp_path / "report")
+    assert run.returncode == 0
+    names = {path.name for path in (tmp_path / "report").iterdir()}
+    assert {"record.json", "index.html", "overlay-faces.png"} <= names
+    Record.model_validate_json((tmp_path / "report/record.json").read_text())
+
+
+def test_enrol_examine_forget(astronaut: Path, tmp_path: Path) -> None:
+    assert facewitness("enroll", "Eileen", astronaut, home=tmp_path / "home").returncode == 0
+    assert "Eileen" in facewitness("people", home=tmp_path / "home").stdout
+    unknown = facewitness("examine", astronaut, "--person", "Nobody", "--model", "none", home=tmp_path / "home")
+    assert unknown.returncode == 2
+    assert "input.unknown_person" in unknown.stderr
+    run = facewitness("examine", astronaut, "--person", "Eileen", "--model", "none", "--json", home=tmp_path / "home")
+    record = json.loads(run.stdout)
+    assert record["comparison"]["kind"] == "enrolled person"
+    assert record["verdict"]["label"] == "the person"
+    assert "Eileen" not in run.stdout
+    assert facewitness("forget", "Eileen", "--yes", home=tmp_path / "home").returncode == 0
+    assert "Eileen" not in facewitness("people", home=tmp_path / "home").stdout
+
+
+def test_graph_draws_the_examination() -> None:
+    drawing = facewitness("graph").stdout
+    assert drawing.count("-->") >= 8
+    assert "check_grounding" in drawing
+
+
+def test_the_exported_schema_is_current() -> None:
+    assert json.loads((ROOT / "docs/verdict.schema.json").read_text()) == json_schema()
+
+
+def test_help_is_quick() -> None:
+    times = []
+    for _ in range(5):
+        started = time.perf_counter()
+        assert facewitness("--help").returncode == 0
+        times.append(time.perf_counter() - started)
+    assert statistics.median(times) < 0.5

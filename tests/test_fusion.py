@@ -1,0 +1,203 @@
+"""The verdict: calibrated where the similarity carries it, abstaining with a named reason elsewhere."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from facewitness.agent import fusion
+from facewitness.agent.verdict import INCONCLUSIVE, REFERENCE_LABELS, SINGLE_LABELS, Decision, Reason
+from facewitness.errors import NotMeasurable, ToolUnavailable, WeightsMismatch
+from facewitness.evals.identity import eer, tar_at_far
+from facewitness.evals.reference_verdict import ece
+from facewitness.finetune.comparisons import Comparison, volunteers
+from facewitness.finetune.fusion import balanced, threshold, upper_bound
+from facewitness.tools import detection, identity, image
+from facewitness.tools.evidence import Evidence, without_value
+from facewitness.tools.face import FaceView, Reference
+
+ROOT = Path(__file__).parents[1]
+PERSON, FORGERY, OTHER = REFERENCE_LABELS
+NO_FORGERY_TOOL = without_value("forgery", ToolUnavailable("No forgery detector is installed."))
+
+
+def _cosine(value: float, measure: str = "similarity", id: str = "e4") -> Evidence:
+    return Evidence(
+        f"identity.{measure}", "identity", f"Cosine is {value:.2f}.", value, "cosine", numbers=(round(value, 2),), id=id
+    )
+
+
+def _at(value: float, *more: Evidence) -> Decision:
+    return fusion.decide((_cosine(value), NO_FORGERY_TOOL, *more), with_references=True)
+
+
+def _codes(decision: Decision) -> list[str]:
+    return [reason.code for reason in decision.reasons]
+
+
+@pytest.mark.parametrize("value", np.linspace(-1, 1, 41).tolist())
+def test_probabilities_are_of_the_three_labels_and_sum_to_one(value: float) -> None:
+    decision = _at(value)
+    assert tuple(decision.probabilities) == REFERENCE_LABELS
+    assert sum(decision.probabilities.values()) == pytest.approx(1, abs=1e-9)
+    assert min(decision.probabilities.values()) >= 0
+    assert decision.abstained == (decision.label == INCONCLUSIVE)
+
+
+def test_more_similar_is_more_the_person_and_less_someone_else() -> None:
+    found = [_at(value).probabilities for value in np.linspace(-0.2, 0.97, 60)]
+    assert all(a[PERSON] <= b[PERSON] + 1e-12 for a, b in itertools.pairwise(found))
+    assert all(a[OTHER] >= b[OTHER] - 1e-12 for a, b in itertools.pairwise(found))
+
+
+def test_a_stranger_is_someone_else() -> None:
+    decision = _at(0.05)
+    assert decision.label == OTHER
+    assert not decision.abstained
+    assert decision.assessable
+    assert decision.deciding == ("e4",)
+    assert _codes(decision) == ["identity.differs"]
+
+
+@pytest.mark.parametrize("value", [0.45, 0.65, 0.75, 0.93])
+def test_likeness_alone_does_not_exclude_a_forgery(value: float) -> None:
+    decision = _at(value)
+    assert decision.label == INCONCLUSIVE
+    assert _codes(decision) == ["identity.matches", "forgery.no_detector"]
+
+
+@pytest.mark.parametrize(
+    ("label", "value", "code"), [(PERSON, 0.93, "identity.matches"), (FORGERY, 0.45, "identity.partial")]
+)
+def test_a_label_is_given_once_a_threshold_was_found(
+    label: str, value: float, code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fitted = replace(fusion.calibration(), thresholds=dict.fromkeys(REFERENCE_LABELS, 0.6))
+    monkeypatch.setattr(fusion, "calibration", lambda: fitted)
+    assert (_at(value).label, _codes(_at(value))) == (label, [code])
+    assert _at(0.75).label == INCONCLUSIVE
+
+
+def test_between_the_ranges_it_abstains_as_ambiguous() -> None:
+    fitted = fusion.calibration()
+    between = [
+        value
+        for value in np.linspace(0, 0.6, 601).tolist()
+        if fitted.other_max < fitted.probabilities(value)[OTHER] < fitted.thresholds[OTHER]
+    ]
+    assert between
+    for value in between:
+        assert _codes(_at(value)) == ["identity.ambiguous", "forgery.no_detector"]
+
+
+@pytest.mark.parametrize("value", [-0.1, 0.05, 0.29, 0.65, 0.93])
+def test_numbers_in_reasons_are_in_the_cited_evidence(value: float) -> None:
+    for reason in _at(value).reasons:
+        assert all(float(n) in _cosine(value).numbers for n in re.findall(r"-?\d+\.\d+", reason.text))
+
+
+def test_references_that_disagree_leave_the_prior() -> None:
+    decision = _at(0.05, _cosine(0.2, "references_agree", "e6"))
+    assert decision.label == INCONCLUSIVE
+    assert _codes(decision) == ["identity.references_disagree"]
+    assert decision.deciding == ("e6",)
+    assert set(decision.probabilities.values()) == {1 / 3}
+    assert _at(0.05, _cosine(0.6, "references_agree", "e6")).label == OTHER
+
+
+def test_identity_that_was_not_measured_is_named_with_its_cause() -> None:
+    failed = without_value("identity", NotMeasurable("The face is turned away by 80 degrees."))
+    decision = fusion.decide((failed,), with_references=True)
+    assert decision.label == INCONCLUSIVE
+    assert _codes(decision)[0] == "identity.not_measured"
+    assert "turned away" in decision.reasons[0].text
+    assert set(decision.probabilities.values()) == {1 / 3}
+
+
+def test_without_references_nothing_decides_not_even_a_manifest() -> None:
+    manifest = Evidence("provenance.manifest", "provenance", "A C2PA manifest says captured.", True, id="e1")
+    missing = Evidence("forgery", "forgery", "No detector.", status="unavailable", id="e2")
+    decision = fusion.decide((manifest, missing), with_references=False)
+    assert decision.label == INCONCLUSIVE
+    assert decision.probabilities == dict.fromkeys(SINGLE_LABELS, 1 / 3)
+    assert _codes(decision) == ["forgery.no_detector"]
+    assert decision.deciding == ("e2",)
+
+
+@pytest.mark.parametrize(("references", "labels"), [(True, REFERENCE_LABELS), (False, SINGLE_LABELS)])
+def test_not_assessable(references: bool, labels: tuple[str, ...]) -> None:
+    reason = Reason("face.none", "No face was found in this photo.")
+    decision = fusion.not_assessable(reason, with_references=references)
+    assert decision == Decision(INCONCLUSIVE, dict.fromkeys(labels, 1 / 3), True, False, (reason,))
+
+
+def test_card_names_the_file_in_use() -> None:
+    card = fusion.card()
+    assert card.sha256 == hashlib.sha256((ROOT / "agent" / "fusion.json").read_bytes()).hexdigest()
+    assert (card.name, card.licence, card.commercial_use) == ("fusion", "Apache-2.0", True)
+
+
+@pytest.mark.parametrize("damage", [(b'"temperature"', b'"other"'), (b"{", b""), (b"[\n  -0.", b"[\n  -7.")])
+def test_damaged_parameters_are_refused(damage: tuple[bytes, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = (ROOT / "agent" / "fusion.json").read_bytes().replace(*damage, 1)
+    monkeypatch.setattr(fusion, "_file", lambda: broken)
+    with pytest.raises(WeightsMismatch):
+        fusion.calibration.__wrapped__()
+
+
+def test_takes_the_identity_tools_own_evidence() -> None:
+    photo = image.load(ROOT / "examples" / "astronaut.jpg")
+    view = FaceView(photo, detection.detect(photo.rgb)[0])
+    mirrored = photo.rgb[:, ::-1].copy()
+    reference = Reference(identity.extract(mirrored, detection.detect(mirrored)[0]))
+    decision = fusion.decide(tuple(identity.TOOL.measure(view, [reference, reference])), with_references=True)
+    assert _codes(decision)[0] == "identity.matches"
+    assert decision.probabilities[OTHER] < 0.01
+
+
+def _comparisons() -> list[Comparison]:
+    rows = [(PERSON, "lfw", "")] * 6 + [(PERSON, "frll", "")] * 2 + [(OTHER, "lfw", "")] * 4
+    rows += [(FORGERY, "swap", "swap.alpha")] * 2 + [(FORGERY, "morph", "morph")]
+    return [Comparison("a", label, source, "fit", _cosine(0.5), method) for label, source, method in rows]
+
+
+def test_labels_and_their_sources_weigh_the_same() -> None:
+    items, weight = _comparisons(), balanced(_comparisons())
+    for label in REFERENCE_LABELS:
+        assert weight[[item.label == label for item in items]].sum() == pytest.approx(1 / 3)
+    assert weight[:6].sum() == pytest.approx(weight[6:8].sum())
+    assert weight[12:14].sum() == pytest.approx(weight[14])
+
+
+def test_threshold_leaves_the_errors_out_or_is_none() -> None:
+    score = np.linspace(0, 1, 1001)
+    found = threshold(score, score < 0.5, np.ones(1001))
+    assert found is not None
+    assert 0.48 < found <= 0.5
+    assert threshold(score, np.arange(1001) % 10 == 0, np.ones(1001)) is None
+    assert upper_bound(np.zeros(298), np.ones(298)) == pytest.approx(0.01, abs=1e-4)  # the rule of three
+
+
+def test_figures_of_the_evaluations() -> None:
+    s = np.array([0.1, 0.2, 0.3, 0.6, 0.4, 0.7, 0.8, 0.9])
+    same = np.arange(8) >= 4
+    assert eer(s, same) == pytest.approx(0.25)
+    assert tar_at_far(s, same, 0.0) == 0.75
+    assert tar_at_far(s, same, 0.25) == 1.0
+    assert ece(np.array([0.8, 0.8, 0.6, 0.6]), np.array([True, True, True, False]), np.ones(4) / 4) == pytest.approx(
+        0.15
+    )
+
+
+@pytest.mark.data
+def test_people_are_in_one_split_each() -> None:
+    people = volunteers(ROOT.parent / "shared" / "data")
+    assert len({person.name for person in people}) == len(people) == 102
+    splits = [person.split for person in people]
+    assert [splits.count(split) for split in ("fit", "calibration", "test")] == [51, 26, 25]

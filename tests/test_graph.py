@@ -1,0 +1,250 @@
+"""The whole examination on a real photo with the real tools; faults are injected one at a time."""
+
+import asyncio
+import io
+import sqlite3
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+from PIL import Image
+
+from facewitness.agent import examine as job
+from facewitness.agent.examine import examine, examine_all
+from facewitness.agent.graph import build_graph
+from facewitness.agent.record import Record
+from facewitness.errors import InputError, InvalidOption, InvalidReference, ToolUnavailable
+from facewitness.tools import registry
+from facewitness.tools.evidence import Evidence
+from facewitness.tools.image import load
+from facewitness.tools.registry import FaceTool, PhotoTool
+
+TIMES = {"id", "created_at", "timings_ms"}
+
+
+def png(rgb: Any) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(rgb).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="module")
+def two_faces(astronaut: Path) -> bytes:
+    """The astronaut beside a smaller, mirrored copy: two faces of different size."""
+    rgb = load(astronaut).rgb
+    small = np.array(Image.fromarray(rgb).resize((360, 360)))[:, ::-1]
+    sheet = np.full((512, 900, 3), 128, np.uint8)
+    sheet[:, :512] = rgb
+    sheet[60:420, 530:890] = small
+    return png(sheet)
+
+
+@pytest.fixture(scope="module")
+def record(astronaut: Path) -> Record:
+    return examine(astronaut, model="none")
+
+
+def test_without_a_forgery_detector_the_verdict_abstains_and_says_why(record: Record) -> None:
+    assert record.verdict.label == "inconclusive"
+    assert record.verdict.abstained
+    assert record.verdict.assessable
+    assert set(record.verdict.probabilities) == {"authentic", "manipulated", "synthetic"}
+    assert "forgery.no_detector" in {reason.code for reason in record.verdict.reasons}
+    assert any(item.tool == "forgery" and item.status == "unavailable" for item in record.evidence)
+
+
+def test_every_sentence_cites_evidence_of_the_record_and_is_supported(record: Record) -> None:
+    ids = [item.id for item in record.evidence]
+    assert ids == [f"e{number}" for number in range(1, len(ids) + 1)]
+    assert record.explanation.written_by == "template"
+    assert record.explanation.claims
+    for claim in record.explanation.claims:
+        assert claim.supported, claim
+        assert set(claim.evidence) <= set(ids)
+    for section in ("observations", "interpretation", "conclusion"):
+        assert getattr(record.explanation.reasoning, section)
+    assert record.explanation.summary
+
+
+def test_every_tool_spoke_and_every_model_is_named_with_its_licence(record: Record) -> None:
+    assert {item.tool for item in record.evidence} == set(registry.tools()) - {"identity"}
+    named = {model.name: model for model in record.models}
+    assert {item.model for item in record.evidence if item.model} <= set(named)
+    assert {"yunet", "face_landmarker", "fusion"} <= set(named)
+    assert all(model.licence for model in named.values())
+    assert named["yunet"].sha256 == "49f000ec501fef24739071fc7e68267d32209045b6822c0c72dce1da25726f10"
+
+
+def test_the_same_input_gives_the_same_record(record: Record, astronaut: Path) -> None:
+    again = examine(astronaut, model="none")
+    assert again.model_dump(exclude=TIMES) == record.model_dump(exclude=TIMES)
+    assert again.id != record.id
+
+
+def test_a_record_survives_json(record: Record) -> None:
+    assert Record.model_validate_json(record.to_json()) == record
+    assert '"schema":"facewitness.verdict/1"' in record.to_json()
+
+
+def test_the_same_person_and_someone_else(astronaut: Path) -> None:
+    rgb = load(astronaut).rgb
+    darker = png((rgb * 0.8).astype(np.uint8))
+    same = examine(darker, [astronaut], model="none")
+    assert set(same.verdict.probabilities) == {"the person", "a forgery of the person", "someone else"}
+    assert same.verdict.label == "the person"
+    assert same.comparison is not None
+    assert same.comparison.images[0].sha256 == load(astronaut).sha256
+
+
+def test_the_largest_face_is_the_subject_unless_another_is_named(two_faces: bytes) -> None:
+    first = examine(two_faces, model="none")
+    assert first.subject == "f1"
+    assert len(first.faces) == 2
+    assert first.faces[0].box.width > first.faces[1].box.width
+    second = examine(two_faces, model="none", face=2)
+    assert second.subject == "f2"
+    assert all(item.face in (None, "f2") for item in second.evidence)
+    with pytest.raises(InvalidOption, match="2 found"):
+        examine(two_faces, model="none", face=3)
+
+
+def test_all_faces_get_a_verdict_each(two_faces: bytes) -> None:
+    records = examine_all(two_faces, model="none").records
+    assert [record.subject for record in records] == ["f1", "f2"]
+    for record in records:
+        assert {item.face for item in record.evidence} == {None, record.subject}
+        assert all(claim.supported for claim in record.explanation.claims)
+
+
+@pytest.mark.parametrize("shade", [0, 128, 255])
+def test_a_photo_without_a_face_is_not_assessable(shade: int) -> None:
+    record = examine(png(np.full((200, 300, 3), shade, np.uint8)), model="none")
+    assert not record.verdict.assessable
+    assert record.verdict.label == "inconclusive"
+    assert [reason.code for reason in record.verdict.reasons] == ["face.none"]
+    assert record.subject is None
+    assert any(item.tool == "provenance" for item in record.evidence)
+
+
+def test_a_face_too_small_is_not_assessable_with_the_measured_size(astronaut: Path) -> None:
+    tiny = Image.open(astronaut).resize((64, 64))
+    sheet = Image.new("RGB", (400, 400), "grey")
+    sheet.paste(tiny, (100, 100))
+    record = examine(png(np.array(sheet)), model="none")
+    assert not record.verdict.assessable
+    assert record.verdict.reasons[0].code in {"face.too_small", "face.none"}
+
+
+def test_a_reference_without_a_face_is_refused(astronaut: Path) -> None:
+    with pytest.raises(InvalidReference, match="Reference photo 2"):
+        examine(astronaut, [astronaut, png(np.zeros((100, 100, 3), np.uint8))], model="none")
+
+
+def test_it_runs_inside_an_event_loop(astronaut: Path, record: Record) -> None:
+    async def notebook() -> Record:
+        return examine(astronaut, model="none")
+
+    assert asyncio.run(notebook()).verdict == record.verdict
+
+
+def broken(*_: object) -> list[Evidence]:
+    raise RuntimeError("/secret/path: weights exploded")
+
+
+def missing(*_: object) -> list[Evidence]:
+    raise ToolUnavailable("The tool is not installed.")
+
+
+def slow(*_: object) -> list[Evidence]:
+    time.sleep(30)
+    return []
+
+
+@pytest.mark.parametrize(
+    ("fault", "status"), [(broken, "failed"), (missing, "unavailable"), (slow, "failed")], ids=lambda item: str(item)
+)
+def test_a_faulty_tool_becomes_evidence_that_says_so(
+    fault: Any, status: str, astronaut: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tools = {**registry.tools(), "quality": FaceTool("quality", "Quality", fault)}
+    replace_tools(monkeypatch, tools)
+    monkeypatch.setattr(job, "Context", lambda *args, **kwargs: real_context(*args, **kwargs, tool_seconds=1.0))
+    started = time.perf_counter()
+    record = examine(astronaut, model="none")
+    assert time.perf_counter() - started < 10
+    item = next(item for item in record.evidence if item.tool == "quality")
+    assert item.status == status
+    assert "secret" not in record.to_json()
+    assert record.explanation.claims
+
+
+real_context = job.Context
+
+
+def replace_tools(monkeypatch: pytest.MonkeyPatch, tools: dict[str, Any]) -> None:
+    from facewitness.agent import nodes, plan
+
+    for module in (nodes, plan):
+        monkeypatch.setattr(module, "tools", lambda: tools)
+
+
+def test_the_verdict_comes_even_when_every_tool_fails(astronaut: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tools = {
+        name: (PhotoTool if isinstance(tool, PhotoTool) else FaceTool)(name, tool.title, broken)
+        for name, tool in registry.tools().items()
+    }
+    replace_tools(monkeypatch, tools)
+    record = examine(astronaut, [astronaut], model="none")
+    assert record.verdict.abstained
+    assert {item.status for item in record.evidence} == {"failed"}
+
+
+def test_pixels_never_enter_the_checkpoint(astronaut: Path, tmp_path: Path) -> None:
+    database = tmp_path / "runs.sqlite"
+    photo = load(astronaut)
+
+    async def run() -> None:
+        async with AsyncSqliteSaver.from_conn_string(str(database)) as saver:
+            request = {
+                "image": job.image_info(photo),
+                "references": [],
+                "question": None,
+                "face": None,
+                "all_faces": False,
+            }
+            await job._drive(request, job.Context(photo), None, saver)
+
+    asyncio.run(run())
+    with sqlite3.connect(database) as connection:
+        assert connection.execute("select count(*) from checkpoints").fetchone()[0] > 5
+    connection.close()
+    stored = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    assert photo.sha256.encode() in stored, "the search itself works"
+    middle = photo.rgb.tobytes()
+    for start in range(0, len(middle) - 48, 4800):
+        assert middle[start : start + 48] not in stored or len(set(middle[start : start + 48])) < 4
+    for start in range(400, len(photo.data) - 48, 480):
+        assert photo.data[start : start + 48] not in stored
+
+
+def test_progress_names_each_tool_and_its_time(astronaut: Path) -> None:
+    events: list[dict[str, Any]] = []
+    examine_all(astronaut, model="none", all_faces=False, on_progress=events.append)
+    done = {event["stage"] for event in events if "ms" in event}
+    assert done >= {"find_faces", "plan", "weigh", "reason", "check_grounding", "provenance", "quality"}
+
+
+def test_the_graph_has_the_documented_order() -> None:
+    drawing = build_graph().compile().get_graph()
+    edges = {(edge.source, edge.target) for edge in drawing.edges}
+    order = ["__start__", "ingest", "find_faces", "plan", "examine", "weigh", "reason", "check_grounding", "report"]
+    assert set(zip(order, order[1:], strict=False)) <= edges
+    assert ("check_grounding", "reason") in edges
+
+
+def test_a_missing_file_is_an_input_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError):
+        examine(tmp_path / "nothing.jpg", model="none")

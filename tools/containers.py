@@ -1,0 +1,181 @@
+"""Structure of JPEG, PNG and WEBP files, read with bounded work before a decoder sees them.
+
+The decoder is given the picture alone: metadata (EXIF, XMP, text, colour profiles) are left out, which keeps
+decompression bombs and hostile tag tables away from it.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from ..errors import AnimatedImage, FileTooLarge, TruncatedImage
+from . import jpeg_structure
+from .limits import MAX_BYTES, MAX_PARTS, check_size
+
+_PNG_START = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """What the structure of a file says.
+
+    Attributes:
+        format: ``JPEG``, ``PNG`` or ``WEBP``.
+        width: Pixels, as stored (before EXIF orientation).
+        height: Pixels, as stored.
+        pixels: The file without metadata.
+        exif: TIFF block of the EXIF data, or empty.
+        end: Offset of the first byte after the picture; what follows is no part of it.
+        inverted: A CMYK JPEG without Adobe marker, whose inks a decoder that expects one would invert.
+    """
+
+    format: str
+    width: int
+    height: int
+    pixels: bytes
+    exif: bytes
+    end: int
+    inverted: bool = False
+
+
+class Chunk(NamedTuple):
+    """One PNG or WEBP chunk; ``start`` and ``end`` include its frame."""
+
+    kind: bytes
+    start: int
+    end: int
+    payload: memoryview
+
+
+def inspect(data: bytes, image_format: str) -> Container:
+    """Read the structure of a file.
+
+    Raises:
+        TooManyPixels: Larger than the limits.
+        AnimatedImage: More than one frame.
+        TruncatedImage: Damaged or cut off.
+        FileTooLarge: Compressed metadata that expand beyond the limit.
+        UnsupportedFormat: A variant of the format that is not supported.
+    """
+    if image_format == "JPEG":
+        jpeg = jpeg_structure.parse(data)
+        inverted = len(jpeg.sampling) == 4 and not jpeg.adobe
+        return Container("JPEG", jpeg.width, jpeg.height, jpeg.pixels, jpeg.exif, jpeg.end, inverted)
+    return _png(data) if image_format == "PNG" else _webp(data)
+
+
+def _png(data: bytes) -> Container:
+    kept, exif, end, inflated = [data[:_PNG_START]], b"", 0, 0
+    width = height = 0
+    for chunk in _png_chunks(data):
+        if width == 0:
+            width, height = _png_size(chunk)
+        if chunk.kind in (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"):
+            checksum = int.from_bytes(data[chunk.end - 4 : chunk.end], "big")
+            if zlib.crc32(data[chunk.start + 4 : chunk.end - 4]) != checksum:
+                raise TruncatedImage(f"A PNG chunk at byte {chunk.start:,} fails its checksum.")
+            kept.append(data[chunk.start : chunk.end])
+        elif chunk.kind == b"acTL" and int.from_bytes(chunk.payload[:4], "big") > 1:
+            raise AnimatedImage(f"The PNG has {int.from_bytes(chunk.payload[:4], 'big')} frames; the limit is 1.")
+        elif chunk.kind == b"eXIf":
+            exif = bytes(chunk.payload)
+        elif chunk.kind in (b"iCCP", b"zTXt", b"iTXt"):
+            inflated += _inflated_size(chunk)
+            if inflated > MAX_BYTES:
+                raise FileTooLarge(f"The PNG's metadata expand to over {MAX_BYTES:,} bytes; that is the limit.")
+        end = chunk.end
+    return Container("PNG", width, height, b"".join(kept), exif, end)
+
+
+def _png_chunks(data: bytes) -> Iterator[Chunk]:
+    """Chunks in order, up to and with IEND."""
+    position, view = _PNG_START, memoryview(data)
+    for _ in range(MAX_PARTS):
+        length, kind = int.from_bytes(data[position : position + 4], "big"), data[position + 4 : position + 8]
+        end = position + 12 + length
+        if end > len(data):
+            raise TruncatedImage(f"The PNG ends after {len(data):,} bytes, inside or before a chunk.")
+        yield Chunk(kind, position, end, view[position + 8 : end - 4])
+        if kind == b"IEND":
+            return
+        position = end
+    raise TruncatedImage(f"The PNG has more than {MAX_PARTS:,} chunks; that is the limit.")
+
+
+def _png_size(chunk: Chunk) -> tuple[int, int]:
+    if chunk.kind != b"IHDR" or len(chunk.payload) != 13:
+        raise TruncatedImage("The PNG does not begin with its header.")
+    width, height = int.from_bytes(chunk.payload[:4], "big"), int.from_bytes(chunk.payload[4:8], "big")
+    check_size(width, height, bits=chunk.payload[8])
+    return width, height
+
+
+def _inflated_size(chunk: Chunk) -> int:
+    """Bytes that the compressed part of an iCCP, zTXt or iTXt chunk expands to; stops just over the limit."""
+    payload = bytes(chunk.payload)
+    start = payload.find(b"\0") + 2
+    if chunk.kind == b"iTXt":
+        if payload[start - 1 : start] != b"\1":
+            return 0
+        language = payload.find(b"\0", start + 1)
+        start = payload.find(b"\0", language + 1) + 1
+    inflate, size = zlib.decompressobj(), 0
+    rest = payload[start:]
+    try:
+        while rest and size <= MAX_BYTES:
+            size += len(inflate.decompress(rest, 1 << 20))
+            rest = inflate.unconsumed_tail
+    except zlib.error:  # damaged metadata are no reason to refuse the picture
+        return size
+    return size
+
+
+def _webp(data: bytes) -> Container:
+    end = 8 + int.from_bytes(data[4:8], "little")
+    if end > len(data):
+        raise TruncatedImage(f"The WEBP states {end:,} bytes but has {len(data):,}.")
+    width = height = frames = 0
+    exif = b""
+    for chunk in _webp_chunks(data, end):
+        if chunk.kind in (b"VP8 ", b"VP8L", b"VP8X"):
+            size = _webp_size(chunk)
+            check_size(*size)
+            width, height = max(width, size[0]), max(height, size[1])
+        elif chunk.kind == b"ANMF":
+            frames += 1
+            if frames > 1:
+                raise AnimatedImage("The WEBP has 2 or more frames; the limit is 1.")
+        elif chunk.kind == b"EXIF":
+            exif = bytes(chunk.payload).removeprefix(b"Exif\0\0")
+    if not width:
+        raise TruncatedImage("The WEBP has no image data.")
+    return Container("WEBP", width, height, data[:end], exif, end)
+
+
+def _webp_chunks(data: bytes, end: int) -> Iterator[Chunk]:
+    position, view = 12, memoryview(data)
+    for _ in range(MAX_PARTS):
+        if position + 8 > end:
+            return
+        length = int.from_bytes(data[position + 4 : position + 8], "little")
+        stop = position + 8 + length
+        if stop > end:
+            raise TruncatedImage(f"A WEBP chunk at byte {position:,} of {end:,} is cut off.")
+        yield Chunk(data[position : position + 4], position, stop, view[position + 8 : stop])
+        position = stop + (length & 1)
+    raise TruncatedImage(f"The WEBP has more than {MAX_PARTS:,} chunks; that is the limit.")
+
+
+def _webp_size(chunk: Chunk) -> tuple[int, int]:
+    head = bytes(chunk.payload[:10])
+    if chunk.kind == b"VP8X" and len(head) == 10:
+        return int.from_bytes(head[4:7], "little") + 1, int.from_bytes(head[7:10], "little") + 1
+    if chunk.kind == b"VP8L" and head[:1] == b"\x2f" and len(head) >= 5:
+        bits = int.from_bytes(head[1:5], "little")
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    if chunk.kind == b"VP8 " and head[3:6] == b"\x9d\x01\x2a" and len(head) == 10:
+        return int.from_bytes(head[6:8], "little") & 0x3FFF, int.from_bytes(head[8:10], "little") & 0x3FFF
+    raise TruncatedImage("The WEBP header is damaged.")

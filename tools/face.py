@@ -1,0 +1,129 @@
+"""The face that the tools share: found once, its mesh and embedding computed once."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from .image import Photo
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """One detected face, in pixels of the upright photo.
+
+    Attributes:
+        id: ``f1`` for the largest, then by falling area.
+        box: x, y, width, height.
+        points: (5, 2) right eye, left eye, nose tip, right and left mouth corner (the person's right).
+        score: Detector confidence in 0..1; not calibrated.
+    """
+
+    id: str
+    box: tuple[float, float, float, float]
+    points: Floats
+    score: float
+
+    @property
+    def size(self) -> float:
+        """Shorter side of the box in pixels."""
+        return min(self.box[2], self.box[3])
+
+
+@dataclass(frozen=True, slots=True)
+class Mesh:
+    """MediaPipe face mesh of one face.
+
+    Attributes:
+        points: (478, 3) x, y in pixels of the upright photo, z in the same scale, smaller is nearer.
+        presence: Model's confidence in 0..1 that a face was in the crop.
+        blendshapes: 52 values in 0..1 in the order of ``landmarks.BLENDSHAPES``.
+    """
+
+    points: Floats
+    presence: float
+    blendshapes: Floats
+
+    def blendshape(self, name: str) -> float:
+        """Value of one blendshape by its MediaPipe name."""
+        from .landmarks import BLENDSHAPES
+
+        return float(self.blendshapes[BLENDSHAPES.index(name)])
+
+
+@dataclass(frozen=True, slots=True)
+class HeadPose:
+    """Rotation of the head in degrees; yaw > 0 turns to the person's left, pitch > 0 looks up, roll > 0 is clockwise."""
+
+    yaw: float
+    pitch: float
+    roll: float
+
+
+@dataclass(slots=True)
+class FaceView:
+    """A photo and one of its faces, with what several tools need computed at most once.
+
+    Thread-safe: tools run in parallel on the same view.
+    """
+
+    photo: Photo
+    face: Face
+    _memo: dict[str, object] = field(default_factory=dict)
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+
+    @property
+    def mesh(self) -> Mesh:
+        """478 landmarks and 52 blendshapes."""
+        from .landmarks import track
+
+        with self._lock:
+            if "mesh" not in self._memo:
+                self._memo["mesh"] = track(self.photo.rgb, self.face)
+            mesh = self._memo["mesh"]
+        assert isinstance(mesh, Mesh)
+        return mesh
+
+    @property
+    def pose(self) -> HeadPose:
+        """Head pose from the mesh."""
+        from .head_pose import estimate
+
+        with self._lock:
+            if "pose" not in self._memo:
+                self._memo["pose"] = estimate(self.mesh, self.photo.rgb.shape[1], self.photo.rgb.shape[0])
+            pose = self._memo["pose"]
+        assert isinstance(pose, HeadPose)
+        return pose
+
+    @property
+    def feature(self) -> Floats:
+        """(128,) SFace feature, not normalised: its norm falls with quality."""
+        from .identity import extract
+
+        with self._lock:
+            if "feature" not in self._memo:
+                self._memo["feature"] = extract(self.photo.rgb, self.face)
+            feature = self._memo["feature"]
+        assert isinstance(feature, np.ndarray)
+        return feature
+
+
+@dataclass(slots=True)
+class Reference:
+    """A face to compare with: the face of a reference photo, or a stored template without a photo.
+
+    Attributes:
+        feature: (128,) SFace feature, not normalised.
+        view: The photo and its face; None for a stored template.
+    """
+
+    feature: Floats
+    view: FaceView | None = None

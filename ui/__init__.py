@@ -1,0 +1,1 @@
+"""Everything that a person touches: command line, terminal, report page."""

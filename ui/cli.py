@@ -1,0 +1,125 @@
+"""The ``facewitness`` command."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..errors import FacewitnessError, InputError
+from . import models, people
+
+if TYPE_CHECKING:
+    from ..tools.image import Photo
+
+app = typer.Typer(
+    name="facewitness",
+    help="An expert witness for faces: evidence, a calibrated verdict, an explanation that cites its evidence.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.add_typer(models.app, name="models", help="Weights: list, pull, verify.")
+app.command()(people.enroll)
+app.command("people")(people.people)
+app.command()(people.forget)
+
+MODEL_HELP = "Who writes the reasoning: embedded, none, or URL#name of an OpenAI-compatible server."
+
+
+@app.command()
+def examine(
+    photo: Annotated[Path, typer.Argument(help="JPEG, PNG or WEBP.")],
+    reference: Annotated[list[Path] | None, typer.Option(help="Photo of the person it is claimed to be.")] = None,
+    person: Annotated[str | None, typer.Option(help="Enrolled person to compare with.")] = None,
+    question: Annotated[str | None, typer.Option(help="A question about the face.")] = None,
+    face: Annotated[int | None, typer.Option(min=1, help="1 is the largest face.")] = None,
+    all_faces: Annotated[bool, typer.Option("--all-faces", help="A verdict for each face.")] = False,
+    model: Annotated[str, typer.Option(envvar="FACEWITNESS_MODEL", help=MODEL_HELP)] = "embedded",
+    json: Annotated[bool, typer.Option("--json", help="The record on stdout, nothing else.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Folder for record, overlay pictures and page.")] = None,
+) -> None:
+    """Examine a face and explain the verdict."""
+    # A refusal must come at once: decode before the models and the graph are imported.
+    loaded = _load(photo)
+    references = [_load(path) for path in reference or []]
+
+    from ..agent.examine import examine_all
+    from . import terminal
+
+    with terminal.progress(quiet=json) as on_progress:
+        examination = examine_all(
+            loaded,
+            references,
+            person=person,
+            question=question,
+            face=face,
+            model=model,
+            all_faces=all_faces,
+            on_progress=on_progress,
+        )
+    for record in examination.records:
+        if json:
+            print(record.to_json(indent=None if all_faces else 2))
+        else:
+            terminal.show(record)
+    if out is not None:
+        from . import page
+
+        written = page.write(examination, out)
+        print(f"Written: {', '.join(str(path) for path in written)}", file=sys.stderr)
+    if not any(record.verdict.assessable for record in examination.records):
+        raise typer.Exit(3)
+
+
+def _load(path: Path) -> Photo:
+    from ..tools.image import load
+
+    try:
+        return load(path)
+    except InputError as error:
+        raise type(error)(f"{path.name}: {error}") from None
+
+
+@app.command()
+def graph() -> None:
+    """Draw the examination as a Mermaid diagram."""
+    from ..agent.graph import build_graph
+
+    print(build_graph().compile().get_graph().draw_mermaid())
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of the verdict record."""
+    import json
+
+    from ..agent.record import json_schema
+
+    print(json.dumps(json_schema(), indent=2))
+
+
+def main() -> None:
+    """Entry point: an error of facewitness is one line with its code, never a traceback."""
+    _quiet_libraries()
+    try:
+        app()
+    except FacewitnessError as error:
+        # A file name may hold control characters.
+        message = "".join(c if c.isprintable() else "?" for c in str(error))
+        print(f"facewitness: {error.code}: {message}", file=sys.stderr)
+        raise SystemExit(error.exit_code) from None
+    except BrokenPipeError:
+        # The reader of our output went away (for example `| head`); nothing is left to say.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1) from None
+
+
+def _quiet_libraries() -> None:
+    """Native libraries write their logs straight to file descriptor 2; ours go to a copy of it."""
+    ours = os.dup(2)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    sys.stderr = os.fdopen(ours, "w", buffering=1, errors="replace")

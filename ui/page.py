@@ -1,0 +1,292 @@
+"""The verdict as files: records, overlay pictures, and one page that a newsroom can read and pass on."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import secrets
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from io import BytesIO
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from markupsafe import Markup
+from PIL import Image
+
+from ..agent.record import Box, ClaimInfo, EvidenceInfo, ExplanationInfo, Record
+from ..errors import InvalidOption
+from ..tools.image import RGBImage
+from . import overlays
+from .overlays import Layer
+
+if TYPE_CHECKING:
+    from ..agent.examine import Examination
+
+EMBEDDED_SIDE = 1200
+CLOSE_UP_MARGIN = 0.45
+CLOSE_UP_SHARE = 0.6
+"""A close-up that shows more of the photo than this says no more than the photo."""
+
+STATUSES = {
+    "ok": "Measured",
+    "not_measurable": "Not measurable",
+    "unavailable": "Unavailable",
+    "failed": "Failed",
+}
+TONES = {
+    "authentic": "good",
+    "the person": "good",
+    "manipulated": "bad",
+    "synthetic": "bad",
+    "a forgery of the person": "bad",
+    "someone else": "other",
+    "inconclusive": "open",
+}
+UNITS = {"deg": "°"}
+_CONTROLS = (*range(9), *range(0xB, 0x20), *range(0x7F, 0xA0))
+_DIRECTIONS = (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+_DISGUISES = dict.fromkeys((*_CONTROLS, *_DIRECTIONS), "\ufffd")
+
+
+def write(examination: Examination, folder: Path) -> list[Path]:
+    """Write record, page and overlay pictures.
+
+    Args:
+        examination: What :func:`facewitness.agent.examine.examine_all` returns.
+        folder: Created if missing. Files of the same names are replaced, each at once; others stay.
+
+    Returns:
+        ``index.html``, then ``record.json`` and ``overlay-faces.png`` (``record-f1.json``,
+        ``overlay-faces-f1.png`` … where there are several records), then ``overlay-<evidence id>.png``.
+
+    Raises:
+        InvalidOption: The folder is a file, or cannot be written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return [_replace(folder / name, data) for name, data in _files(examination)]
+    except FileExistsError as error:
+        raise InvalidOption("The output folder is a file.") from error
+    except OSError as error:
+        raise InvalidOption(f"The output folder cannot be written to ({error.strerror}).") from error
+
+
+def _replace(path: Path, data: bytes) -> Path:
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with draft.open("xb") as file:
+            file.write(data)
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+    return path
+
+
+def _files(examination: Examination) -> Iterator[tuple[str, bytes]]:
+    rgb, several = examination.photo.rgb, len(examination.records) > 1
+    yield "index.html", render(examination).encode()
+    drawn: set[str] = set()
+    for record in examination.records:
+        suffix = f"-{record.subject}" if several else ""
+        yield f"record{suffix}.json", record.to_json(indent=2).encode()
+        yield f"overlay-faces{suffix}.png", _encode(overlays.draw_faces(rgb, record), "PNG")
+        by_id = {item.id: item for item in record.evidence}
+        for key in (key for layer in overlays.layers(record, examination.pictures) for key in layer.ids):
+            if key not in drawn:
+                drawn.add(key)
+                picture = overlays.draw_evidence(rgb, by_id[key], examination.pictures.get(key))
+                yield f"overlay-{key}.png", _encode(picture, "PNG")
+
+
+def render(examination: Examination) -> str:
+    """The page as HTML: no script but its own, no resource from outside, every value escaped."""
+    css, script = _asset("page.css"), _asset("page.js")
+    rgb = examination.photo.rgb
+    sections = [_section(record, examination, index) for index, record in enumerate(examination.records)]
+    return _template().render(
+        css=Markup(css),
+        script=Markup(script),
+        css_hash=_csp_hash(css),
+        script_hash=_csp_hash(script),
+        photo=_data_uri(Image.fromarray(rgb)),
+        width=rgb.shape[1],
+        height=rgb.shape[0],
+        sections=sections,
+        first=examination.records[0],
+    )
+
+
+@cache
+def _template() -> Template:
+    loader = FileSystemLoader(Path(__file__).parent / "templates")
+    environment = Environment(
+        loader=loader,
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_visible,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"percent": percent, "words": words, "moment": _moment}
+    environment.globals |= {"statuses": STATUSES, "tones": TONES, "measurement": measurement}
+    return environment.get_template("page.html.j2")
+
+
+def _visible(value: object) -> object:
+    """Text without characters that make it read as something else than it is."""
+    return value.translate(_DISGUISES) if type(value) is str else value
+
+
+@cache
+def _asset(name: str) -> str:
+    return (Path(__file__).parent / "templates" / name).read_text("utf-8")
+
+
+def _csp_hash(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One way to look at the photo: ``base`` names the embedded picture that fills ``box``."""
+
+    label: str
+    base: str
+    box: Box
+    layer: Layer | None = None
+    faces: bool = False
+
+
+def _section(record: Record, examination: Examination, index: int) -> dict[str, Any]:
+    """What the template needs for one record; ``key`` keeps ids of several records apart."""
+    drawn = overlays.layers(record, examination.pictures)
+    close_up = _close_up(record, examination.photo.rgb)
+    text = sentences(record.explanation)
+    return {
+        "key": record.subject or f"r{index}",
+        "record": record,
+        "evidence": {item.id: item for item in record.evidence},
+        "deciding": [item for key in record.verdict.deciding for item in record.evidence if item.id == key],
+        # The summary often states the reason; the card says it once.
+        "reasons": [reason for reason in record.verdict.reasons if reason.text not in record.explanation.summary],
+        "tools": [(tool, list(items)) for tool, items in groupby(record.evidence, lambda item: item.tool)],
+        "missing": [item for item in record.evidence if item.status != "ok"],
+        "summary": text["summary"],
+        "reasoning": [(section, text[section]) for section in ("observations", "interpretation", "conclusion")],
+        "layers": drawn,
+        "views": _views(record, examination.photo.rgb, drawn, close_up),
+        "close_up": close_up and {
+            "box": close_up,
+            "uri": _data_uri(overlays.crop(examination.photo.rgb, close_up)),
+        },
+        "subject": next((face for face in record.faces if face.id == record.subject), None),
+    }
+
+
+def _close_up(record: Record, rgb: RGBImage) -> Box | None:
+    """The subject and its surroundings, unless that is most of the photo."""
+    height, width = rgb.shape[:2]
+    for face in record.faces:
+        if face.id == record.subject:
+            box = overlays.surroundings(face.box, CLOSE_UP_MARGIN, width, height)
+            return box if box.width * box.height < CLOSE_UP_SHARE * width * height else None
+    return None
+
+
+def _views(record: Record, rgb: RGBImage, drawn: Sequence[Layer], close_up: Box | None) -> list[View]:
+    whole = Box(x=0, y=0, width=rgb.shape[1], height=rgb.shape[0])
+    views = [View("Photo", "photo", whole)]
+    if record.faces:
+        views.append(View("Faces", "photo", whole, faces=True))
+    if close_up:
+        views.append(View("Close-up", "close-up", close_up))
+    for layer in drawn:
+        near = close_up is not None and _inside(layer.bounds, close_up)
+        base, box = ("close-up", close_up) if near and close_up else ("photo", whole)
+        views.append(View(layer.label, base, box, layer=layer))
+    return views
+
+
+def _inside(inner: Box, outer: Box) -> bool:
+    right, bottom = inner.x + inner.width, inner.y + inner.height
+    across = outer.x <= inner.x and right <= outer.x + outer.width
+    return across and outer.y <= inner.y and bottom <= outer.y + outer.height
+
+
+def sentences(explanation: ExplanationInfo) -> dict[str, list[ClaimInfo]]:
+    """Each section's text split into the claims it is made of; text that is no claim comes out uncited.
+
+    Two sentences may read alike and cite different evidence, so a claim is used once before it is used again.
+    """
+    texts = {"summary": explanation.summary, **explanation.reasoning.model_dump()}
+    unused = list(explanation.claims)
+    found: dict[str, list[ClaimInfo]] = {section: [] for section in texts}
+    for section, text in texts.items():
+        while text := text.strip():
+            claim = _first(text, unused) or _first(text, explanation.claims)
+            if claim in unused:
+                unused.remove(claim)
+            found[section].append(claim or ClaimInfo(text=text, evidence=[], supported=False))
+            text = text[len(found[section][-1].text) :]
+    return found
+
+
+def _first(text: str, claims: Sequence[ClaimInfo]) -> ClaimInfo | None:
+    """The longest claim that the text begins with; of several alike, the first."""
+    return max((claim for claim in claims if claim.text and text.startswith(claim.text)), key=_length, default=None)
+
+
+def _length(claim: ClaimInfo) -> int:
+    return len(claim.text)
+
+
+def percent(probability: float) -> str:
+    """Whole percent; what is not certain is never printed as 0 % or 100 %."""
+    if 0 < probability < 0.005:
+        return "<1 %"
+    if 0.995 <= probability < 1:
+        return ">99 %"
+    return f"{probability:.0%}".replace("%", " %")
+
+
+def measurement(item: EvidenceInfo) -> str:
+    """Value and unit as a person reads them; empty where there is no value."""
+    if item.value is None:
+        return ""
+    if isinstance(item.value, bool):
+        return "yes" if item.value else "no"
+    value = f"{item.value:.4g}".replace("-", "−") if isinstance(item.value, float) else str(item.value)
+    unit = UNITS.get(item.unit or "", f" {item.unit}" if item.unit else "")
+    return value + unit
+
+
+def words(name: str) -> str:
+    """A key as a heading: ``head_pose`` becomes ``Head pose``."""
+    text = name.replace("_", " ")
+    return text[:1].upper() + text[1:]
+
+
+def _moment(record: Record) -> str:
+    at = record.created_at
+    return f"{at.day} {at:%B %Y, %H:%M} UTC"
+
+
+def _data_uri(image: Image.Image) -> str:
+    """A JPEG of at most ``EMBEDDED_SIDE`` pixels a side, made from the pixels alone."""
+    image.thumbnail((EMBEDDED_SIDE, EMBEDDED_SIDE), Image.Resampling.LANCZOS)
+    return "data:image/jpeg;base64," + base64.b64encode(_save(image, "JPEG", quality=88)).decode()
+
+
+def _encode(rgb: RGBImage, fmt: str) -> bytes:
+    return _save(Image.fromarray(rgb), fmt)
+
+
+def _save(image: Image.Image, fmt: str, **options: Any) -> bytes:
+    buffer = BytesIO()
+    image.save(buffer, fmt, **options)
+    return buffer.getvalue()

@@ -1,0 +1,114 @@
+"""The commands for enrolled people: ``enroll``, ``people`` and ``forget``."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..errors import FacewitnessError, InvalidOption, NotAssessable
+from .progress import working
+
+if TYPE_CHECKING:
+    from ..agent.people.person import Template
+    from ..tools.face import FaceView
+    from ..tools.image import Photo
+
+BYSTANDER_MAX = 0.5
+"""Side of the second largest face over that of the largest, above which it is unclear who is meant."""
+
+Name = Annotated[str, typer.Argument(help="Name of the person; upper and lower case are the same.")]
+
+
+def enroll(
+    name: Name,
+    photos: Annotated[list[Path], typer.Argument(help="Photos of this person, JPEG, PNG or WEBP.")],
+    keep_photos: Annotated[bool, typer.Option("--keep-photos", help="Store the photos too, encrypted.")] = False,
+) -> None:
+    """Enroll a person, or add photos to one. Only encrypted face features are kept, never the photos unless asked."""
+    from ..agent.people.store import PeopleStore
+
+    store = PeopleStore()
+    with working("Reading the photos") as say:
+        templates = []
+        for number, path in enumerate(photos, 1):
+            say(f"Reading photo {number} of {len(photos)}")
+            templates.append(_template(path, keep_photos))
+    person = store.enroll(name, templates, keep_photos=keep_photos)
+    typer.echo(f"{person.name} is enrolled with {_photos(person.templates)}.")
+    _warn_of_disagreement(store.templates(name))
+
+
+def people(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """List who is enrolled."""
+    from ..agent.people.store import PeopleStore
+
+    found = PeopleStore().people()
+    if as_json:
+        import json
+
+        rows = [{"name": p.name, "photos": p.templates, "created_at": p.created_at.isoformat()} for p in found]
+        typer.echo(json.dumps(rows, ensure_ascii=False, indent=2))
+    elif not found:
+        typer.echo("Nobody is enrolled.")
+    for person in [] if as_json else found:
+        typer.echo(f"{person.name}, {_photos(person.templates)}, since {person.created_at:%Y-%m-%d}")
+
+
+def forget(name: Name, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False) -> None:
+    """Forget a person: every stored trace is removed and cannot be brought back."""
+    from ..agent.people.store import PeopleStore
+
+    if not yes:
+        typer.confirm(f"Forget {name} for good?", abort=True)
+    PeopleStore().forget(name)
+    typer.echo(f"{name} is forgotten.")
+
+
+def _template(path: Path, keep_photo: bool) -> Template:
+    from ..agent.people.person import Template
+    from ..tools import weights
+    from ..tools.image import load
+
+    try:
+        photo = load(path)
+        view = _only_face(photo)
+        return Template(view.feature, photo.sha256, weights.card("sface"), photo.data if keep_photo else None)
+    except FacewitnessError as error:
+        error.args = (f"{path.name}: {error}",)
+        raise
+
+
+def _only_face(photo: Photo) -> FaceView:
+    """The largest face, if it is plainly the one that is meant and good enough to compare with."""
+    from ..tools.detection import detect
+    from ..tools.face import FaceView
+    from ..tools.quality import assess
+
+    faces = detect(photo.rgb)
+    if not faces:
+        raise NotAssessable("none", "No face was found.")
+    if len(faces) > 1 and faces[1].size > BYSTANDER_MAX * faces[0].size:
+        raise InvalidOption("Several faces of similar size, so it is unclear who is meant: crop the photo.")
+    view = FaceView(photo, faces[0])
+    assess(view)
+    return view
+
+
+def _warn_of_disagreement(templates: list[Template]) -> None:
+    from ..tools.identity import SAME_PERSON_MIN, similarity
+
+    newest = [t.feature for t in templates if t.model == templates[-1].model]
+    least = min((similarity(a, b) for a, b in combinations(newest, 2)), default=1.0)
+    if least < SAME_PERSON_MIN:
+        typer.echo(
+            f"Warning: two of the photos have a cosine similarity of {least:.3f}, below {SAME_PERSON_MIN}: they may "
+            "show different people. If so, forget the name and enroll again.",
+            err=True,
+        )
+
+
+def _photos(count: int) -> str:
+    return "1 photo" if count == 1 else f"{count} photos"

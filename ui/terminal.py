@@ -1,0 +1,145 @@
+"""The verdict on a terminal: readable in ten seconds, the reasoning below."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.panel import Panel
+from rich.progress import Progress, SpinnerColumn, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from ..agent.record import EvidenceInfo, Record
+
+STYLES = {
+    "authentic": "green",
+    "the person": "green",
+    "manipulated": "red",
+    "synthetic": "red",
+    "a forgery of the person": "red",
+    "someone else": "magenta",
+    "inconclusive": "yellow",
+}
+STAGES = {
+    "ingest": "Reading the photo",
+    "find_faces": "Finding faces",
+    "plan": "Planning the examination",
+    "weigh": "Weighing the evidence",
+    "reason": "Writing the reasoning",
+    "check_grounding": "Checking every sentence against the evidence",
+    "report": "Making the record",
+}
+BAR = 24
+FINDINGS = 3
+
+
+@contextmanager
+def progress(quiet: bool = False) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """Show on stderr which stage runs and how long each took; nothing when quiet or not on a terminal."""
+    console = Console(stderr=True, highlight=False)
+    if quiet or not console.is_terminal:
+        yield lambda event: None
+        return
+    running: dict[str, Any] = {}
+    with Progress(
+        SpinnerColumn(), TextColumn("{task.description}"), console=console, transient=True
+    ) as bar:
+
+        def on_event(event: dict[str, Any]) -> None:
+            key = f"{event['stage']} {event.get('face') or ''}".strip()
+            if event["status"] == "started":
+                running[key] = bar.add_task(_title(event["stage"]), total=None)
+            elif key in running:
+                bar.remove_task(running.pop(key))
+                if "ms" in event:
+                    console.print(f"[dim]{event['ms']:7.0f} ms  {_title(event['stage'])}[/dim]")
+
+        yield on_event
+
+
+def _title(stage: str) -> str:
+    from ..tools.registry import tools
+
+    return STAGES.get(stage) or tools()[stage].title
+
+
+def show(record: Record, console: Console | None = None) -> None:
+    """Print a verdict: card, deciding findings, what was not measurable, reasoning, models."""
+    console = console or Console(highlight=False)
+    console.print(_card(record))
+    _section(console, "What decides", _deciding(record))
+    _section(console, "Not measured", _not_measured(record))
+    for title, section in (("Observations", "observations"), ("Interpretation", "interpretation")):
+        _section(console, title, [Text(_cited(record, getattr(record.explanation.reasoning, section)))])
+    _section(console, "Conclusion", [Text(_cited(record, record.explanation.reasoning.conclusion))])
+    console.print(_footer(record))
+
+
+def _card(record: Record) -> Panel:
+    verdict = record.verdict
+    style = STYLES[verdict.label]
+    title = verdict.label.upper() if verdict.assessable else "INCONCLUSIVE: NOT ASSESSABLE"
+    parts: list[RenderableType] = []
+    if verdict.assessable:
+        parts.append(_bars(record, style))
+    parts += [Text(f"• {reason.text}") for reason in verdict.reasons]
+    subject = f"face {record.subject[1:]} of {len(record.faces)}" if record.subject else "no face"
+    return Panel(
+        Group(*parts), title=Text(f" {title} ", style=f"bold {style}"), subtitle=subject, border_style=style, expand=False
+    )
+
+
+def _bars(record: Record, style: str) -> Table:
+    table = Table.grid(padding=(0, 1))
+    for label, probability in sorted(record.verdict.probabilities.items(), key=lambda item: -item[1]):
+        filled = round(probability * BAR)
+        decided = label == record.verdict.label
+        bar = Text("█" * filled, style=style if decided else "dim") + Text("░" * (BAR - filled), style="dim")
+        table.add_row(Text(label, style="bold" if decided else ""), bar, f"{probability:.0%}")
+    return table
+
+
+def _deciding(record: Record) -> list[Text]:
+    by_id = {item.id: item for item in record.evidence}
+    decided = [by_id[key] for key in record.verdict.deciding if key in by_id and by_id[key].status == "ok"]
+    return [_finding(item) for item in decided[:FINDINGS]]
+
+
+def _not_measured(record: Record) -> list[Text]:
+    return [_finding(item) for item in record.evidence if item.status != "ok"]
+
+
+def _finding(item: EvidenceInfo) -> Text:
+    return Text(f"• {item.finding}") + Text(f" [{item.id}]", style="cyan")
+
+
+def _cited(record: Record, text: str) -> str:
+    """The text with each sentence followed by the evidence that it cites."""
+    for claim in record.explanation.claims:
+        mark = "".join(f" [{key}]" for key in claim.evidence)
+        text = re.sub(re.escape(claim.text) + r"(?! \[e)", lambda found, mark=mark: found[0] + mark, text, count=1)
+    return text
+
+
+def _section(console: Console, title: str, lines: list[Text]) -> None:
+    if any(line.plain for line in lines):
+        console.print(Text(f"\n{title}", style="bold"))
+        for line in lines:
+            console.print(line)
+
+
+def _footer(record: Record) -> Text:
+    explanation = record.explanation
+    writer = "the template" if explanation.written_by == "template" else record.models[-1].name
+    why = f" ({explanation.why_template})" if explanation.why_template else ""
+    restricted = [model.name for model in record.models if model.commercial_use is False]
+    licences = f"not for commercial use: {', '.join(restricted)}" if restricted else "all models allow commercial use"
+    return Text(
+        f"\nReasoning written by {writer}{why}. {len(record.models)} models, {licences}.\n"
+        f"{record.id}, photo sha256 {record.image.sha256[:12]}, {record.timings_ms['total'] / 1000:.1f} s",
+        style="dim",
+    )
