@@ -1,9 +1,9 @@
 """An expert witness for faces: evidence, a calibrated verdict, and an explanation that cites what it rests on.
 
-    >>> import facewitness
-    >>> record = facewitness.examine("photo.jpg", references=["known.jpg"])
-    >>> record.verdict.label
-    'the person'
+>>> import facewitness
+>>> record = facewitness.examine("photo.jpg", references=["known.jpg"])
+>>> record.verdict.label
+'the person'
 """
 
 from __future__ import annotations

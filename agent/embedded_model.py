@@ -122,7 +122,7 @@ class EmbeddedChatModel(BaseChatModel):
                     raise ModelUnavailable(f"The embedded language model failed ({type(piece).__name__}).") from piece
                 if run_manager is not None:
                     run_manager.on_llm_new_token(piece)
-                yield ChatGenerationChunk(message=AIMessageChunk(piece))
+                yield ChatGenerationChunk(message=AIMessageChunk(content=piece))
         finally:
             abandoned.set()
             worker.join()

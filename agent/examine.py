@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -93,6 +93,13 @@ def examine_all(
     """Like :func:`examine`, with a record for each face, overlays and progress.
 
     Args:
+        source: See :func:`examine`; a decoded ``Photo`` is taken as it is.
+        references: See :func:`examine`.
+        person: See :func:`examine`.
+        question: See :func:`examine`.
+        face: See :func:`examine`.
+        model: See :func:`examine`.
+        all_faces: A record for each face that can be assessed; else for the subject only.
         on_progress: Called with ``{"stage", "status", "ms"?, "face"?, "finding"?}`` as stages start and end.
         checkpointer: Where LangGraph keeps the state of the run; pixels never reach it.
     """
@@ -133,7 +140,8 @@ async def _drive(
     state: dict[str, Any] = {}
     # Nothing about a face leaves the machine because a tracing variable happens to be set.
     with tracing_context(enabled=False):
-        async for mode, part in graph.astream(request, config, context=context, stream_mode=["custom", "values"]):
+        parts: AsyncIterator[Any] = graph.astream(request, config, context=context, stream_mode=["custom", "values"])
+        async for mode, part in parts:
             if mode == "values":
                 state = part
             elif on_progress is not None:
@@ -141,26 +149,14 @@ async def _drive(
     return state
 
 
-def _run(coroutine: Any) -> dict[str, Any]:
+def _run(coroutine: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
     """Run to the end, also where the caller already has an event loop (a notebook, a server)."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
         return asyncio.run(coroutine)
-    outcome: list[Any] = []
-
-    def work() -> None:
-        try:
-            outcome.append(asyncio.run(coroutine))
-        except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
-            outcome.append(error)
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    thread.join()
-    if isinstance(outcome[0], BaseException):
-        raise outcome[0]
-    return outcome[0]
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        return pool.submit(asyncio.run, coroutine).result()
 
 
 def _references(sources: Sequence[Source], person: str | None) -> tuple[Reference, ...]:

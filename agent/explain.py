@@ -102,7 +102,7 @@ def _plain(text: str) -> str:
 
 
 def _sentence_by_sentence(brief: Brief, model: BaseChatModel, rejected: tuple[Claim, ...]) -> tuple[Claim, ...]:
-    """The template chooses what to say, the model says it; what was refused it says again in the finding's own words."""
+    """The template chooses what to say, the model says it, and what was refused again in the finding's own words."""
     refused = {(claim.section, claim.evidence, claim.text) for claim in rejected}
     left = dict(_MOST)
     claims = []

@@ -30,6 +30,11 @@ NO_DETECTOR_WITH_REFERENCES = Reason(
     "keeps the person's likeness.",
 )
 
+ASSUMED_RARE = Reason(
+    "forgery.assumed_rare",
+    "No forgery detector takes part in the verdict yet, and forgeries are assumed to be rare.",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
@@ -39,21 +44,23 @@ class Calibration:
         weights: Per label of ``REFERENCE_LABELS``: constant, factor of the cosine, factor of its square.
         temperature: The three scores are divided by it.
         span: Least and greatest cosine fitted; others are taken as the nearer end.
-        thresholds: Least probability at which a label is given; None where no threshold met the error target.
-        other_max: Probability of ``someone else`` below which the likeness is the person's; None as above.
+        prior: How likely each label is taken to be beforehand; sums to 1. An assumption, not a measurement.
+        threshold: Least probability at which a label is given.
+        other_max: Greatest probability of ``someone else`` at which the likeness is called the person's.
     """
 
     weights: tuple[tuple[float, float, float], ...]
     temperature: float
     span: tuple[float, float]
-    thresholds: dict[str, float | None]
-    other_max: float | None
+    prior: tuple[float, float, float]
+    threshold: float
+    other_max: float
 
     def probabilities(self, similarity: float) -> dict[str, float]:
-        """Probabilities of the three labels at a cosine, each label as likely as the others beforehand."""
+        """Probabilities of the three labels at a cosine, given the prior."""
         s = min(max(similarity, self.span[0]), self.span[1])
         scores = [(a + b * s + c * s * s) / self.temperature for a, b, c in self.weights]
-        odds = [math.exp(score - max(scores)) for score in scores]
+        odds = [prior * math.exp(score - max(scores)) for prior, score in zip(self.prior, scores, strict=True)]
         return {label: odd / sum(odds) for label, odd in zip(REFERENCE_LABELS, odds, strict=True)}
 
 
@@ -95,10 +102,8 @@ def _by_similarity(item: Evidence, similarity: float) -> Decision:
     fitted = calibration()
     probabilities = fitted.probabilities(similarity)
     top = max(REFERENCE_LABELS, key=probabilities.__getitem__)
-    threshold = fitted.thresholds[top]
-    given = threshold is not None and probabilities[top] >= threshold
-    label = top if given else INCONCLUSIVE
-    like_person = fitted.other_max is not None and probabilities[OTHER] <= fitted.other_max
+    label = top if probabilities[top] >= fitted.threshold else INCONCLUSIVE
+    like_person = probabilities[OTHER] <= fitted.other_max
     cosine = f"The cosine similarity to the references, {item.numbers[0] if item.numbers else similarity:.2f},"
     reasons = _reasons(label, like_person, cosine)
     return Decision(label, probabilities, label == INCONCLUSIVE, reasons=reasons, deciding=(item.id,))
@@ -108,7 +113,8 @@ def _reasons(label: str, like_person: bool, cosine: str) -> tuple[Reason, ...]:
     if label == OTHER:
         return (Reason("identity.differs", f"{cosine} is in the range of other people."),)
     if label == PERSON:
-        return (Reason("identity.matches", f"{cosine} is in the range of the person's own photos."),)
+        text = f"{cosine} is in the range of the person's own photos, above that of most forgeries of the person."
+        return Reason("identity.matches", text), ASSUMED_RARE
     if label == FORGERY:
         return (Reason("identity.partial", f"{cosine} is in the range of forgeries of the person."),)
     if like_person:
@@ -134,7 +140,8 @@ def _disagreement(item: Evidence) -> Reason:
 def _undecided(
     labels: tuple[str, ...], reasons: tuple[Reason, ...], deciding: tuple[str, ...] = (), assessable: bool = True
 ) -> Decision:
-    prior = dict.fromkeys(labels, 1 / len(labels))
+    fitted = calibration().prior if labels == REFERENCE_LABELS else (1 / len(labels),) * len(labels)
+    prior = dict(zip(labels, fitted, strict=True))
     return Decision(INCONCLUSIVE, prior, True, assessable=assessable, reasons=reasons, deciding=deciding)
 
 
@@ -156,13 +163,16 @@ def calibration() -> Calibration:
             weights=tuple((float(a), float(b), float(c)) for a, b, c in fitted["weights"]),
             temperature=float(fitted["temperature"]),
             span=(float(fitted["span"][0]), float(fitted["span"][1])),
-            thresholds={label: fitted["thresholds"][label] for label in REFERENCE_LABELS},
-            other_max=fitted["other_max"],
+            prior=(float(fitted["prior"][0]), float(fitted["prior"][1]), float(fitted["prior"][2])),
+            threshold=float(fitted["threshold"]),
+            other_max=float(fitted["other_max"]),
         )
-        limits = [limit for limit in (*result.thresholds.values(), result.other_max) if limit is not None]
         sound = result.temperature > 0 and -1 <= result.span[0] < result.span[1] <= 1
+        limits = (*result.prior, result.threshold, result.other_max)
         if not sound or len(result.weights) != len(REFERENCE_LABELS) or not all(0 <= limit <= 1 for limit in limits):
             raise ValueError("out of range")
+        if abs(sum(result.prior) - 1) > 1e-9:
+            raise ValueError("the prior does not sum to 1")
     except (ValueError, KeyError, TypeError) as error:
         raise WeightsMismatch("agent/fusion.json is damaged; install facewitness again.") from error
     return result

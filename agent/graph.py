@@ -16,7 +16,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.types import Send
 
 from . import nodes
-from .state import Context, Request, State
+from .state import Context, Request, State, Task
 
 RECURSION_LIMIT = 30
 PARALLEL_TOOLS = 4
@@ -38,7 +38,7 @@ def build_graph() -> StateGraph[State, Context, Request, State]:
     graph.add_node("ingest", nodes.ingest)
     graph.add_node("find_faces", nodes.find_faces)
     graph.add_node("plan", nodes.plan)
-    graph.add_node("examine", nodes.examine, input_schema=nodes.Task)
+    graph.add_node("examine", nodes.examine, input_schema=Task)
     graph.add_node("weigh", nodes.weigh)
     graph.add_node("reason", nodes.reason)
     graph.add_node("check_grounding", nodes.check_grounding)

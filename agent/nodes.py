@@ -24,6 +24,7 @@ from .verdict import Brief, Claim, Decision, Reason
 
 REVISIONS = 1
 
+
 async def ingest(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     """Start from an empty table: a checkpointed thread may hold an earlier examination."""
     context = runtime.context

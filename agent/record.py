@@ -7,8 +7,6 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-SCHEMA = "facewitness.verdict/1"
-
 Probability = Annotated[float, Field(ge=0, le=1)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -149,7 +147,7 @@ class ModelInfo(_Part):
 class Record(_Part):
     """One examination of one face."""
 
-    schema_version: Literal["facewitness.verdict/1"] = Field(default=SCHEMA, alias="schema")
+    schema_version: Literal["facewitness.verdict/1"] = Field(default="facewitness.verdict/1", alias="schema")
     id: str
     created_at: datetime
     software: str

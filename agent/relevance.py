@@ -11,21 +11,44 @@ from .verdict import Brief
 MAX_QUESTION = 256  # characters
 NOTHING_RELEVANT = "None of the measurements bears on the question that was asked."
 
-# Words of a question (left) and the measurements that answer it (right), as regular expressions.
+_FACE = ("action_units", "expression")
+# Words of a question, the tools that measure what it is about, and the measurements that answer it.
 _TOPICS = (
-    (r"\bau ?\d+|action unit|muscle|facs", r"^action_units"),
-    (r"smil|grin|happy|happi|joy", r"AU0?12|AU0?6|smile"),
-    (r"eyes? |eyes?$|eyelid|blink|squint|gaze", r"AU0?6\b|AU0?5\b|AU0?7\b|AU4[3-6]|eye|gaze"),
-    (r"mouth|lip|teeth", r"AU(?:10|12|14|15|17|18|20|2[2-8])|mouth|lip"),
-    (r"brow|frown|forehead", r"AU0?[124]\b|brow"),
-    (r"nose", r"AU0?9|nose"),
-    (r"express|emotion|feel|mood", r"^expression|^action_units"),
-    (r"pose|turn|head|tilt|look(?:ing|s)? (?:up|down|left|right|away)|profile|yaw|pitch|roll", r"^head_pose"),
-    (r"same person|who |is (?:this|that|it|he|she) |identit|match|imperson|someone|reference", r"^identity"),
-    (r"fake|forg|manipul|edit|swap|deepfake|synth|generat|real|authentic|genuine|photoshop|\bai\b", r"^forgery|^provenance"),
-    (r"metadata|exif|camera|software|c2pa|provenance|sign(?:ed|ature)|compress|jpeg|saved|file", r"^provenance"),
-    (r"quality|blur|sharp|resolution|small|bright|dark|light|expos", r"^quality"),
+    (r"\bau ?\d+|action unit|muscle|facs", ("action_units",), r"^action_units"),
+    (r"smil|grin|happy|happi|joy|laugh", _FACE, r"AU0?12|AU0?6\b|smile"),
+    (r"\beyes?\b|eyelid|blink|squint|gaze", _FACE, r"AU0?6\b|AU0?5\b|AU0?7\b|AU4[3-6]|eye|gaze"),
+    (r"mouth|lip|teeth", _FACE, r"AU(?:10|12|14|15|17|18|20|2[2-8])|mouth|lip"),
+    (r"brow|frown|forehead", _FACE, r"AU0?[124]\b|brow"),
+    (r"nose", _FACE, r"AU0?9|nose"),
+    (r"express|emotion|feel|mood", _FACE, r"^expression|^action_units"),
+    (
+        r"pose|turn|head|tilt|look(?:ing|s)? (?:up|down|left|right|away)|profile|yaw|pitch|roll",
+        ("head_pose",),
+        r"^head_pose",
+    ),
+    (
+        r"same person|who |is (?:this|that|it|he|she) |identit|match|imperson|someone|reference",
+        ("identity",),
+        r"^identity",
+    ),
+    (
+        r"fake|forg|manipul|edit|swap|deepfake|synth|generat|real|authentic|genuine|photoshop|\bai\b",
+        ("forgery", "provenance"),
+        r"^forgery|^provenance",
+    ),
+    (
+        r"metadata|exif|camera|software|c2pa|provenance|sign(?:ed|ature)|compress|jpeg|saved|file|taken|date",
+        ("provenance",),
+        r"^provenance",
+    ),
+    (r"quality|blur|sharp|resolution|small|bright|dark|light|expos", ("quality",), r"^quality"),
 )
+
+
+def tools_for(question: str | None) -> frozenset[str]:
+    """Tools that measure what the question is about; empty if it is about nothing that is measured."""
+    asked = (clean(question) or "").lower()
+    return frozenset(name for words, names, _ in _TOPICS for name in names if re.search(words, asked))
 
 
 def clean(question: str | None) -> str | None:
@@ -42,7 +65,9 @@ def clean_text(text: str) -> str:
 
 
 def relevant(brief: Brief) -> tuple[Evidence, ...]:
-    """Evidence that bears on the question, in the brief's order; empty without a question."""
+    """Evidence that bears on the question: on most of its topics first, measured first; empty without a question."""
     question = (clean(brief.question) or "").lower()
-    wanted = [measures for words, measures in _TOPICS if re.search(words, question)]
-    return tuple(item for item in brief.evidence if any(re.search(w, item.measure, re.IGNORECASE) for w in wanted))
+    wanted = [measures for words, _, measures in _TOPICS if re.search(words, question)]
+    topics = {item.id: sum(bool(re.search(w, item.measure, re.IGNORECASE)) for w in wanted) for item in brief.evidence}
+    bearing = [item for item in brief.evidence if topics[item.id]]
+    return tuple(sorted(bearing, key=lambda item: (-topics[item.id], item.status != "ok", item.tool != "expression")))

@@ -7,8 +7,8 @@ import uuid
 from datetime import UTC, datetime
 from importlib.metadata import version
 
-from ..tools.evidence import ModelCard
 from ..tools import weights
+from ..tools.evidence import ModelCard
 from . import chat_models, fusion
 from .record import EvidenceInfo, ExplanationInfo, ModelInfo, ReasoningInfo, Record
 from .state import Context, Json, State, from_json

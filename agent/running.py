@@ -6,8 +6,8 @@ import asyncio
 import threading
 import time
 from collections.abc import Awaitable, Callable
-from functools import wraps
-from typing import Any, TypeVar
+from functools import partial, wraps
+from typing import Any, Protocol, TypeVar
 
 from langgraph.runtime import Runtime
 
@@ -15,7 +15,13 @@ from .state import Context, State
 
 T = TypeVar("T")
 _Step = Callable[[State, Runtime[Context]], dict[str, Any]]
-_AsyncStep = Callable[[State, Runtime[Context]], Awaitable[dict[str, Any]]]
+
+
+class Node(Protocol):
+    """What LangGraph calls."""
+
+    def __call__(self, state: State, runtime: Runtime[Context]) -> Awaitable[dict[str, Any]]:
+        """Update of the state."""
 
 
 def milliseconds(start: float, end: float) -> float:
@@ -36,9 +42,9 @@ async def in_thread(function: Callable[[], T]) -> T:
         try:
             result = function()
         except BaseException as error:  # noqa: BLE001 - handed over to the waiting coroutine
-            _from_thread(loop, lambda failure=error: settle(future.set_exception, failure))
+            _from_thread(loop, partial(settle, future.set_exception, error))
         else:
-            _from_thread(loop, lambda: settle(future.set_result, result))
+            _from_thread(loop, partial(settle, future.set_result, result))
 
     threading.Thread(target=work, daemon=True).start()
     return await future
@@ -53,7 +59,7 @@ def _from_thread(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> N
             raise
 
 
-def step(function: _Step) -> _AsyncStep:
+def step(function: _Step) -> Node:
     """A node that runs in a thread, announces itself on the custom stream and notes its time."""
     name = function.__name__
 

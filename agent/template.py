@@ -96,7 +96,7 @@ def _reason(text: str, brief: Brief, section: Section) -> Claim:
 
 def absence(item: Evidence) -> str:
     """Says that there is no value, and why."""
-    if re.search(r"\b(?:not|cannot) (?:be )?(?:measured|compared|assessed)", item.finding):
+    if re.search(r"\b(?:not|cannot) (?:be )?(?:measured|compared|assessed)", item.finding, re.IGNORECASE):
         return item.finding
     return f"A measurement is not available: {lower(item.finding)}"
 
@@ -109,7 +109,7 @@ def lower(sentence: str) -> str:
 def _answer(brief: Brief) -> list[Claim]:
     if relevance.clean(brief.question) is None or not brief.evidence:
         return []
-    bearing = sorted(relevance.relevant(brief), key=lambda item: (item.status != "ok", item.tool != "expression"))
+    bearing = relevance.relevant(brief)
     if not bearing:
         return [Claim(relevance.NOTHING_RELEVANT, tuple(item.id for item in brief.evidence), "interpretation")]
     said = [item.finding if item.status == "ok" else absence(item) for item in bearing[:MOST_ANSWERS]]
@@ -120,5 +120,8 @@ def _answer(brief: Brief) -> list[Claim]:
 def _conclusion(brief: Brief) -> list[Claim]:
     ids = verdict_ids(brief)
     if brief.decision.abstained:
-        return [Claim("No verdict can be given.", ids, "conclusion"), *(_reason(text, brief, "conclusion") for text in reasons(brief))]
+        return [
+            Claim("No verdict can be given.", ids, "conclusion"),
+            *(_reason(text, brief, "conclusion") for text in reasons(brief)),
+        ]
     return [Claim(f"In conclusion, {lower(_verdict(brief))}", ids, "conclusion")]

@@ -13,9 +13,9 @@ Kind = Literal["word", "number", "label", "polar", "unit"]
 _GLUE = """a an the this that these those it its they them their there here what which who of in on at by to for from
 with as into onto about between within is are was were be been being has have had do does did and or also then thus so
 therefore taken together given while whereas although because but however moreover further furthermore additionally in
-addition overall next too both same_sentence photo photograph picture image file face faces facial s measurement
+addition overall next too both photo photograph picture image file face faces facial s measurement
 measure finding find found result evidence value tool tools reading report show give gave read state stand describe
-note see seen say lie come put make equal among such one_sentence question ask asked answer regarding concerning
+note see seen say lie come put make equal among such question ask asked answer regarding concerning
 measured examination examine compare compared observation observe detect estimate estimated"""
 
 # Opposites. In the first table "not A" says B; in the second it does not (not left is not right).
@@ -29,38 +29,57 @@ _FLIPPING = {
     "valid": ("valid", "invalid"),
     "similar": ("similar", "dissimilar"),
 }
-_EXACT = """left right up upward upwards down downward downwards high low strong weak sharp blurred bright dark open closed
-raised lowered wide narrow toward away before after inside outside clockwise anticlockwise counterclockwise smile smiling
-neutral joy happy sad sadness anger angry fear disgust surprise surprised contempt increase decrease first last"""
+_EXACT = """left right up upward upwards down downward downwards high low strong weak sharp blurred bright dark open
+closed raised lowered wide narrow toward away before after inside outside clockwise anticlockwise counterclockwise
+smile smiling neutral joy happy sad sadness anger angry fear disgust surprise surprised contempt increase decrease first
+last"""
 
-_NEGATORS = frozenset("not no never neither nor without none cannot hardly scarcely fail fails failed lack lacks".split())
-_UNITS = frozenset("degree degrees deg pixel pixels px percent db mm cm year years second seconds ms cosine bits".split())
+_NEGATORS = frozenset(
+    """not no never neither nor without none cannot hardly scarcely fail fails failed lack lacks""".split()
+)
+_UNITS = frozenset(
+    """degree degrees deg pixel pixels px percent db mm cm year years second seconds ms cosine bits""".split()
+)
 
 # Every way of naming a label that a finding could contain; what no finding contains is refused as an unknown word.
-_LABELS = tuple((re.compile(pattern), label) for pattern, label in (
-    (r"\b(?:an? )?forger(?:y|ies) of the (?:enrolled |same )?person\b(?!')", "a forgery of the person"),
-    (r"\b(?:(?:someone|somebody) else|(?:another|a different) (?:person|individual)|impost[eo]rs?|strangers?)\b",
-     "someone else"),
-    (r"\b(?:the )?same (?:person|individual|man|woman)\b(?!')", "the person"),
-    (r"(?:(?<=\bis )|(?<=\bshows )|(?<=\bdepicts )|(?<=\bbe )|(?<=\bas )|(?<=\bnot )|(?<=\bof )|(?<=: ))"
-     r"the (?:enrolled |claimed )?person\b(?!')", "the person"),
-    (r"\b(?:authentic(?:ity)?|genuine(?:ness)?|real|unaltered|unedited|unmanipulated|untouched)\b", "authentic"),
-    (r"\b(?:manipulat(?:ed|ion|ions)|edited|altered|tampered|doctored|retouched|swapp?ed|spliced|morphed)\b",
-     "manipulated"),
-    (r"\b(?:synthe(?:tic|sis|sised|sized)|(?:ai |computer )?generated|artificial|deepfakes?)\b", "synthetic"),
-    (r"\b(?:forg(?:ed|ery|eries)|fakes?|faked|counterfeit)\b", "forged"),
-    (r"\binconclusive\b", "inconclusive"),
-))
-_NUMBER_WORDS = {word: str(n) for n, word in enumerate(
-    "zero one two three four five six seven eight nine ten eleven twelve".split())}
+_LABELS = tuple(
+    (re.compile(pattern), label)
+    for pattern, label in (
+        (r"\b(?:an? )?forger(?:y|ies) of the (?:enrolled |same )?person\b(?!')", "a forgery of the person"),
+        (
+            r"\b(?:(?:someone|somebody) else|(?:another|a different) (?:person|individual)|impost[eo]rs?|strangers?)\b",
+            "someone else",
+        ),
+        (r"\b(?:the )?same (?:person|individual|man|woman)\b(?!')", "the person"),
+        (
+            r"(?:(?<=\bis )|(?<=\bshows )|(?<=\bdepicts )|(?<=\bbe )|(?<=\bas )|(?<=\bnot )|(?<=\bof )|(?<=: ))"
+            r"the (?:enrolled |claimed )?person\b(?!')",
+            "the person",
+        ),
+        (r"\b(?:authentic(?:ity)?|genuine(?:ness)?|real|unaltered|unedited|unmanipulated|untouched)\b", "authentic"),
+        (
+            r"\b(?:manipulat(?:ed|ion|ions)|edited|altered|tampered|doctored|retouched|swapp?ed|spliced|morphed)\b",
+            "manipulated",
+        ),
+        (r"\b(?:synthe(?:tic|sis|sised|sized)|(?:ai |computer )?generated|artificial|deepfakes?)\b", "synthetic"),
+        (r"\b(?:forg(?:ed|ery|eries)|fakes?|faked|counterfeit)\b", "forged"),
+        (r"\binconclusive\b", "inconclusive"),
+    )
+)
+_NUMBER_WORDS = {
+    word: str(n)
+    for n, word in enumerate("""zero one two three four five six seven eight nine ten eleven twelve""".split())
+}
 
 _TOKEN = re.compile(r"<[a-z ]+>|(?<![\w.])[-+]?[0-9]+(?:\.[0-9]+)?(?!\w)|\w+|[^\w\s'./-]")
 _NUMBER = re.compile(r"[-+]?[0-9]+(?:\.[0-9]+)?")
-_BREAKS = re.compile(
-    r"\s*[,;:()]\s*|\s+(?:and|but|while|whereas|although|because|so)\s+|\s+[-\u2013\u2014]+\s+"
+_BREAKS = re.compile(r"\s*[,;:()]\s*|\s+(?:and|but|while|whereas|although|because|so)\s+|\s+[-\u2013\u2014]+\s+")
+_VERBS = frozenset(
+    """is are was were be has have had do does shows show gives gave lies rests exceeds matches agree agrees could
+        cannot can decide decides supports points stands equals falls""".split()
 )
-_VERBS = frozenset("is are was were be has have had do does shows show gives gave lies rests exceeds matches agree agrees "
-                   "could cannot can decide decides supports points stands equals falls".split())
+_CONDITION = re.compile(r"(?:where|when|if|unless|otherwise|until|should)\b")
+_BOUND = re.compile(r"(?:above|below|over|under|from|at|up|beyond|outside|within)\b")
 _QUOTED = re.compile(r"\"([^\"]*)\"|\u201c([^\u201d]*)\u201d")
 
 
@@ -91,11 +110,13 @@ class Segment:
         tokens: Without glue.
         verb: Index in ``tokens`` of the first token after the first verb; None without a verb.
         dangling: A negation that negates no token.
+        conditional: It states what would hold under a condition ("where …", "above 4.5 px it cannot …").
     """
 
     tokens: tuple[Token, ...]
     verb: int | None
     dangling: bool
+    conditional: bool = False
 
 
 def stem(word: str) -> str:
@@ -109,8 +130,12 @@ def stem(word: str) -> str:
 
 GLUE = frozenset(stem(word) for word in _GLUE.split()) | frozenset(_GLUE.split())
 _POLAR = {
-    **{stem(word): f"{group}{sign}" for group, words in _FLIPPING.items() for sign, side in zip("+-", words, strict=True)
-       for word in side.split()},
+    **{
+        stem(word): f"{group}{sign}"
+        for group, words in _FLIPPING.items()
+        for sign, side in zip("+-", words, strict=True)
+        for word in side.split()
+    },
     **{stem(word): stem(word) for word in _EXACT.split()},
 }
 
@@ -170,7 +195,8 @@ def _segment(text: str, number: int) -> Segment:
         if token is not None:
             tokens.append(token)
             dangling = dangling and since > _SCOPE
-    return Segment(tuple(tokens), verb, dangling)
+    conditional = bool(_CONDITION.match(text)) or (verb is not None and bool(_BOUND.match(text)))
+    return Segment(tuple(tokens), verb, dangling, conditional)
 
 
 _SCOPE = 6  # words after "not" that it reaches within its segment

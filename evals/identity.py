@@ -94,7 +94,7 @@ def _rates(s: Array, same: Bools, cluster: Array) -> dict[str, Any]:
     found = {}
     for name, figure in figures.items():
         low, high = np.quantile([figure(s[draw], same[draw]) for draw in draws], (0.025, 0.975))
-        found[name] = _rounded(figure(s, same), (low, high) if low < high else None)
+        found[name] = _rounded(figure(s, same), (low, high) if round(high - low, 4) else None)
     return found
 
 

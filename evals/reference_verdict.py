@@ -133,24 +133,29 @@ def _interval(hit: NDArray[np.bool_], of: NDArray[np.bool_], cluster: NDArray[An
 
 
 def three_way(items: Sequence[Comparison]) -> dict[str, Any]:
-    """Person, own forgeries and other people on the test split, every label and source weighing the same."""
+    """Person, own forgeries and other people on the test split.
+
+    Labels weigh as in the prior for coverage, selective error and calibration, equally for the macro accuracies; the
+    confusion counts are plain.
+    """
     decisions = [fusion.decide((item.evidence,), True) for item in items]
     p = np.array([[decision.probabilities[label] for label in REFERENCE_LABELS] for decision in decisions])
     truth = np.array([REFERENCE_LABELS.index(item.label) for item in items])
-    weight, top = balanced(items), p.argmax(1)
+    equal, prior, top = balanced(items), np.array(fusion.calibration().prior), p.argmax(1)
+    weight = equal * prior[truth]
     kept = np.array([not decision.abstained for decision in decisions])
     cluster = np.array([item.claimed for item in items])
     baseline = np.where([item.similarity >= SAME_PERSON_MIN for item in items], 0, REFERENCE_LABELS.index(OTHER))
 
     def macro(answer: NDArray[np.intp]) -> Callable[[NDArray[np.intp]], float]:
-        return lambda rows: float(weight[rows] @ (answer[rows] == truth[rows]) / weight[rows].sum())
+        return lambda rows: float(equal[rows] @ (answer[rows] == truth[rows]) / equal[rows].sum())
 
     return {
         "comparisons": len(items),
         "confusion": _confusion(items, [decision.label for decision in decisions]),
         "coverage": _bootstrap(lambda rows: float(weight[rows] @ kept[rows] / weight[rows].sum()), cluster),
         "selective error": _bootstrap(lambda rows: _selective(rows, kept, top == truth, weight), cluster),
-        "macro accuracy at full coverage": _bootstrap(macro(top), cluster),
+        "macro accuracy at full coverage, equal prior": _bootstrap(macro((p / prior).argmax(1)), cluster),
         f"macro accuracy of cosine at {SAME_PERSON_MIN}": _bootstrap(macro(baseline), cluster),
         "ece": _bootstrap(lambda rows: ece(p[rows].max(1), (top == truth)[rows], weight[rows]), cluster),
     }

@@ -10,10 +10,11 @@ import argparse
 import json
 import os
 import statistics
-import subprocess  # noqa: S404 - times our own command
+import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,30 +51,24 @@ def time_stages(photo: Photo, reference: Reference, repeats: int) -> dict[str, l
         times.setdefault(stage, []).append(milliseconds(job))
 
     for _ in range(repeats):
-        note("decode", lambda: load(photo.data))
-        note("detect", lambda: detection.detect(photo.rgb))
         view = FaceView(photo, detection.detect(photo.rgb)[0])
-        note("landmarks", lambda view=view: view.mesh)
-        note("embedding", lambda view=view: view.feature)
-        note("assess", lambda view=view: quality.assess(view))
+        note("decode", partial(load, photo.data))
+        note("detect", partial(detection.detect, photo.rgb))
+        note("landmarks", partial(getattr, view, "mesh"))
+        note("embedding", partial(getattr, view, "feature"))
+        note("assess", partial(quality.assess, view))
         for name, tool in tools().items():
             if name == "forgery":
                 continue
-            if isinstance(tool, FaceTool):
-                note(f"tool.{name}", lambda tool=tool, view=view: tool.measure(view, [reference]))
-            else:
-                note(f"tool.{name}", lambda tool=tool: tool.measure(photo))
+            arguments = (view, [reference]) if isinstance(tool, FaceTool) else (photo,)
+            note(f"tool.{name}", partial(tool.measure, *arguments))
     return times
 
 
 def time_evidence(photo: Photo, repeats: int) -> list[float]:
     """From decoded photo to all evidence, as the graph runs it without a language model."""
-    times = []
-    for _ in range(repeats):
-        record = examine_all(photo, [photo], model="none", all_faces=False).records[0]
-        stages = record.timings_ms
-        times.append(stages["evidence"])
-    return times
+    runs = [examine_all(photo, [photo], model="none", all_faces=False) for _ in range(repeats)]
+    return [run.records[0].timings_ms["evidence"] for run in runs]
 
 
 def measure(photo_path: Path, repeats: int) -> dict[str, Any]:
@@ -86,7 +81,7 @@ def measure(photo_path: Path, repeats: int) -> dict[str, Any]:
     stages = time_stages(photo, reference, repeats)
     evidence = time_evidence(photo, repeats + WARM_UP)[WARM_UP:]
     command = [sys.executable, "-m", "facewitness", "--help"]
-    start = [milliseconds(lambda: subprocess.run(command, capture_output=True, check=True)) for _ in range(5)]  # noqa: S603
+    start = [milliseconds(partial(subprocess.run, command, capture_output=True, check=True)) for _ in range(5)]
     return {
         "command": "python -m facewitness.evals.speed",
         "photo": {"width": photo.rgb.shape[1], "height": photo.rgb.shape[0], "face_px": round(face.size)},

@@ -2,28 +2,21 @@
 
 The map is fitted on renders with known intensities (ict_synthetic_au, MIT). What renders cannot tell, the intensity
 of a neutral real face, comes from the development half of the people of LFW (lfw_pairs_aligned); the other half and
-all of frll_london are left for evals/action_units.py.
+all of frll_london are left for evals/action_units.py. The units of ``action_units.MEASURED`` also respond on photos;
+of the others those are added that pass ``_useful``.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
-import hashlib
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from ..errors import NotMeasurable
-from ..tools import action_units, detection, landmarks
-
-Array = NDArray[Any]
+from ..tools import action_units
+from .labelled_faces import Array, Faces, development, press, renders
 
 OUT = Path(action_units.__file__).with_name("action_units.json")
 POWERS = (1.0, 0.5)
@@ -34,12 +27,17 @@ SHARE_BELOW = 95
 """Percent of faces without the unit that its threshold leaves out."""
 PRECISION_MIN = 0.9
 """Share of right answers that an expression must reach on the development half to be named."""
+RENDER_AUC_MIN = 0.95
+"""AUC on people left out from which a unit may be shown that is validated on renders only."""
+PRESENT_MAX = {"neutral": 0.1, "happiness": 0.25}
+"""Share of the development photos of each label that may set off such a unit: what every smile sets off says no more
+than AU12."""
 NAMED = dict(
     zip(
         action_units.NAMES,
         """browInnerUp browOuterUp browDown eyeWide eyeSquint eyeSquint noseSneer mouthUpperUp mouthSmile mouthDimple
-        mouthFrown mouthLowerDown mouthShrugLower mouthPucker mouthStretch mouthFunnel mouthPress jawOpen mouthRollLower
-        eyeBlink""".split(),
+            mouthFrown mouthLowerDown mouthShrugLower mouthPucker mouthStretch mouthFunnel mouthPress jawOpen
+            mouthRollLower eyeBlink""".split(),
         strict=True,
     )
 )
@@ -56,91 +54,6 @@ class Setting(NamedTuple):
 
     power: float
     ridge: float
-
-
-@dataclass(frozen=True, slots=True)
-class Faces:
-    """Blendshapes of n photos.
-
-    Attributes:
-        blendshapes: (n, 52).
-        people: (n,) names.
-        expressions: (n,) words, empty where there is no label.
-        units: (n, 20) intensities 0..1 of ``action_units.NAMES``; no columns for real photos.
-        missed: Photos without a face or mesh.
-    """
-
-    blendshapes: Array
-    people: Array
-    expressions: Array
-    units: Array
-    missed: int
-
-    def of(self, chosen: Array) -> Faces:
-        """The photos where ``chosen`` is true."""
-        return Faces(
-            self.blendshapes[chosen], self.people[chosen], self.expressions[chosen], self.units[chosen], self.missed
-        )
-
-
-def blendshapes(path: Path, border: int = 0) -> Array | None:
-    """(52,) of the largest face with the shipped tools; None if there is none."""
-    bgr = cv2.imread(str(path))
-    if bgr is None:
-        return None
-    bgr = cv2.copyMakeBorder(bgr, border, border, border, border, cv2.BORDER_CONSTANT)
-    rgb = np.asarray(bgr[:, :, ::-1], np.uint8, order="C")
-    try:
-        return landmarks.track(rgb, detection.detect(rgb)[0]).blendshapes
-    except (IndexError, NotMeasurable):
-        return None
-
-
-def _faces(rows: Iterable[tuple[Path, str, str, list[float]]], border: int = 0) -> Faces:
-    found, missed = [], 0
-    for path, person, expression, units in rows:
-        values = blendshapes(path, border)
-        if values is None:
-            missed += 1
-        else:
-            found.append((values, person, expression, units))
-    columns = list(zip(*found, strict=True))
-    return Faces(np.array(columns[0]), np.array(columns[1]), np.array(columns[2]), np.array(columns[3]), missed)
-
-
-def _rows(table: Path) -> list[dict[str, str]]:
-    with table.open(encoding="utf-8", newline="") as lines:
-        return list(csv.DictReader(lines))
-
-
-def renders(data: Path) -> Faces:
-    """ict_synthetic_au: 20 people, 47 expressions each."""
-    folder = data / "ict_synthetic_au"
-    return _faces(
-        (folder / row["image"], row["identity"], row["expression"], [float(row[f"AU{n}"]) for n in action_units.NAMES])
-        for row in _rows(folder / "labels.csv")
-    )
-
-
-def studio(data: Path) -> Faces:
-    """frll_london: 102 people, neutral and smiling; nothing is fitted on them."""
-    folder = data / "frll_london"
-    rows = [row for row in _rows(folder / "labels.csv") if row["image"].startswith(("neutral/", "smiling/"))]
-    return _faces((folder / row["image"], row["identity"], row["expression"], []) for row in rows)
-
-
-def press(data: Path) -> Faces:
-    """lfw_pairs_aligned: press photos of 112 px with noisy expression labels; a border lets the detector see them."""
-    folder = data / "lfw_pairs_aligned"
-    rows = _rows(folder / "expression.csv")
-    return _faces(
-        ((folder / "images" / r["image"], r["image"].split("/")[0], r["expression"], []) for r in rows), border=40
-    )
-
-
-def development(people: Array) -> Array:
-    """True for the half of the people, by a hash of the name, that may be tuned on."""
-    return np.array([hashlib.sha256(str(name).encode()).digest()[-1] % 2 == 0 for name in people])
 
 
 def folds(people: Array) -> list[Array]:
@@ -220,13 +133,29 @@ def repeated(scores: Array, people: Array) -> Array:
     return np.array([abs(scores[a] - scores[b]) for a, b in (pair for pair in pairs if len(pair) == 2)])
 
 
+def nested(faces: Faces, local: bool = True) -> tuple[Array, list[Setting]]:
+    """Predictions for people left out, each fold with a setting chosen on its own training people."""
+    predicted, settings = np.zeros_like(faces.units), []
+    for held in folds(faces.people):
+        training = faces.of(~held)
+        settings.append(select(training, local))
+        predicted[held] = apply(faces.of(held), settings[-1], fit(training, settings[-1], local))
+    return predicted, settings
+
+
 def named(number: int) -> Array:
     """(31,) weights of the one blendshape that comes nearest to a unit."""
     return np.array([float(name == NAMED[number]) for name in action_units.FEATURES])
 
 
 def _better(number: int, ridge: Array, seen: Array, expressions: Array) -> Array:
-    """Ridge or one blendshape, whichever tells the unit's expression from neutral on real development photos."""
+    """Ridge or one blendshape, whichever tells the unit's expression from neutral on real development photos.
+
+    Without such photos: one blendshape for AU43, and ridge for what is tested on renders, where it is the better one
+    for every unit that reaches ``RENDER_AUC_MIN``.
+    """
+    if number not in action_units.MEASURED:
+        return ridge
     if number not in SHOWN_BY:
         return named(number)
     used = np.isin(expressions, [SHOWN_BY[number], "neutral"])
@@ -261,6 +190,12 @@ def _threshold(score: Array, right: Array) -> float:
     return float(score[order[reached[-1]]])
 
 
+def _useful(unit: Any, real: Faces, power: float) -> bool:
+    """Whether neutral and smiling development photos leave a unit alone that no photo was labelled for."""
+    present = _score(unit, real, power) > unit["present_above"]
+    return all(present[real.expressions == word].mean() <= most for word, most in PRESENT_MAX.items())
+
+
 def _score(unit: Any, faces: Faces, power: float) -> Array:
     weights = np.array([unit["weights"].get(name, 0.0) for name in action_units.FEATURES])
     return np.asarray(action_units.features(faces.blendshapes, power) @ weights + unit["bias"])
@@ -270,9 +205,17 @@ def train(faces: Faces, real: Faces) -> dict[str, Any]:
     """All parameters; ``real`` is the development half."""
     setting = select(faces)
     ridge, _ = fit(faces, setting)
+    left_out, _ = nested(faces)
     place = list(action_units.NAMES).index
-    units = {str(n): _unit(n, ridge[:, place(n)], setting.power, faces, real) for n in action_units.MEASURED}
-    read = {n: _score(units[n], real, setting.power) for n in units}
+    others = (number for number in action_units.NAMES if number not in action_units.MEASURED)
+    units = {}
+    for number in (*action_units.MEASURED, *others):
+        column = place(number)
+        unit = _unit(number, ridge[:, column], setting.power, faces, real)
+        held_out = auc(faces.units[:, column] > 0, left_out[:, column])
+        if number in action_units.MEASURED or (held_out >= RENDER_AUC_MIN and _useful(unit, real, setting.power)):
+            units[str(number)] = unit
+    read = {n: _score(units[n], real, setting.power) for n in ("12", "26")}
     smile, open_jaw = read["12"], read["26"] > units["26"]["present_above"]
     expression = {
         "happiness": round(_threshold(smile, real.expressions == "happiness"), 3),

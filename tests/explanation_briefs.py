@@ -20,7 +20,15 @@ def item(
     """One item of evidence with the id ``e<number>``."""
     tool = measure.partition(".")[0]
     return Evidence(
-        measure, tool, finding, value, numbers=numbers, probability=probability, status=status, id=f"e{number}", face="f1"
+        measure,
+        tool,
+        finding,
+        value,
+        numbers=numbers,
+        probability=probability,
+        status=status,
+        id=f"e{number}",
+        face="f1",
     )
 
 
@@ -44,8 +52,12 @@ def compared(question: str | None = None) -> Brief:
         item(1, "quality.size", "The face is 212 pixels wide.", 212.4, (212,)),
         item(2, "head_pose.yaw", "The head is turned 12 degrees to the person's left.", 12.3, (12,)),
         item(3, "head_pose.pitch", "The head is tipped 3 degrees down.", -3.1, (3,)),
-        item(4, "identity.similarity", "Cosine similarity to the mean of 3 reference photos is 0.71.", 0.7134, (0.71, 3)),
-        item(5, "identity.reference.1", "Cosine similarity between the face and reference 1 is 0.66.", 0.6612, (0.66, 1)),
+        item(
+            4, "identity.similarity", "Cosine similarity to the mean of 3 reference photos is 0.71.", 0.7134, (0.71, 3)
+        ),
+        item(
+            5, "identity.reference.1", "Cosine similarity between the face and reference 1 is 0.66.", 0.6612, (0.66, 1)
+        ),
         item(
             6,
             "identity.references_agree",
@@ -55,6 +67,21 @@ def compared(question: str | None = None) -> Brief:
         ),
         *(item(number, *rest) for number, rest in enumerate(SHARED, 7)),
         item(12, "forgery", NO_DETECTOR, status="unavailable"),
+        item(
+            14,
+            "action_units.AU26",
+            "AU26 (jaw drop) is not evident: intensity 0.02 on a scale from 0 to 1, "
+            "where it counts as present above 0.44.",
+            0.02,
+            (26, 0, 1, 0.44),
+        ),
+        item(
+            15,
+            "quality.blur",
+            "The face has a blur of 1.1 px at a crop of 112 px; above 4.5 px it cannot be examined.",
+            1.1,
+            (112, 4.5),
+        ),
         item(13, "action_units.AU9", "AU9 cannot be measured from this photo.", status="not_measurable"),
     ]
     why = "The cosine similarity to the references, 0.71, is in the range of the person's own photos."
@@ -82,9 +109,7 @@ def abstained(question: str | None = None) -> Brief:
         "a synthetic one."
     )
     prior = dict.fromkeys(SINGLE_LABELS, 1 / 3)
-    decision = Decision(
-        "inconclusive", prior, True, reasons=(Reason("forgery.no_detector", why),), deciding=("e9",)
-    )
+    decision = Decision("inconclusive", prior, True, reasons=(Reason("forgery.no_detector", why),), deciding=("e9",))
     return Brief(tuple(evidence), decision, question)
 
 
@@ -95,6 +120,18 @@ def absolute(question: str | None = None) -> Brief:
     probabilities = {"authentic": 0.06, "manipulated": 0.9, "synthetic": 0.04}
     decision = Decision("manipulated", probabilities, False, deciding=("e9",))
     return Brief((*abstained().evidence[:-1], score), decision, question)
+
+
+def ambiguous(question: str | None = None) -> Brief:
+    """A face compared with three references, too like and too unlike for a label."""
+    why = (
+        "The cosine similarity to the references, 0.71, lies where the person, forgeries of the person and other "
+        "people overlap."
+    )
+    probabilities = {"the person": 0.4, "a forgery of the person": 0.35, "someone else": 0.25}
+    reason = Reason("identity.ambiguous", why)
+    decision = Decision("inconclusive", probabilities, True, reasons=(reason,), deciding=("e4",))
+    return Brief(compared().evidence, decision, question, 3)
 
 
 def no_face() -> Brief:

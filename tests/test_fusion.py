@@ -17,7 +17,7 @@ from facewitness.errors import NotMeasurable, ToolUnavailable, WeightsMismatch
 from facewitness.evals.identity import eer, tar_at_far
 from facewitness.evals.reference_verdict import ece
 from facewitness.finetune.comparisons import Comparison, volunteers
-from facewitness.finetune.fusion import balanced, threshold, upper_bound
+from facewitness.finetune.fusion import balanced
 from facewitness.tools import detection, identity, image
 from facewitness.tools.evidence import Evidence, without_value
 from facewitness.tools.face import FaceView, Reference
@@ -65,23 +65,24 @@ def test_a_stranger_is_someone_else() -> None:
     assert _codes(decision) == ["identity.differs"]
 
 
-@pytest.mark.parametrize("value", [0.45, 0.65, 0.75, 0.93])
+@pytest.mark.parametrize("value", [0.5, 0.65, 0.75, 0.85])
 def test_likeness_alone_does_not_exclude_a_forgery(value: float) -> None:
     decision = _at(value)
     assert decision.label == INCONCLUSIVE
     assert _codes(decision) == ["identity.matches", "forgery.no_detector"]
 
 
-@pytest.mark.parametrize(
-    ("label", "value", "code"), [(PERSON, 0.93, "identity.matches"), (FORGERY, 0.45, "identity.partial")]
-)
-def test_a_label_is_given_once_a_threshold_was_found(
-    label: str, value: float, code: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fitted = replace(fusion.calibration(), thresholds=dict.fromkeys(REFERENCE_LABELS, 0.6))
+def test_only_a_very_close_likeness_is_the_person_and_the_assumption_is_named() -> None:
+    decision = _at(0.94)
+    assert decision.label == PERSON
+    assert _codes(decision) == ["identity.matches", "forgery.assumed_rare"]
+    assert 0.95 <= decision.probabilities[PERSON] < 0.98
+
+
+def test_a_forgery_would_be_named_if_they_were_common(monkeypatch: pytest.MonkeyPatch) -> None:
+    fitted = replace(fusion.calibration(), prior=(0.01, 0.98, 0.01))
     monkeypatch.setattr(fusion, "calibration", lambda: fitted)
-    assert (_at(value).label, _codes(_at(value))) == (label, [code])
-    assert _at(0.75).label == INCONCLUSIVE
+    assert (_at(0.45).label, _codes(_at(0.45))) == (FORGERY, ["identity.partial"])
 
 
 def test_between_the_ranges_it_abstains_as_ambiguous() -> None:
@@ -89,7 +90,7 @@ def test_between_the_ranges_it_abstains_as_ambiguous() -> None:
     between = [
         value
         for value in np.linspace(0, 0.6, 601).tolist()
-        if fitted.other_max < fitted.probabilities(value)[OTHER] < fitted.thresholds[OTHER]
+        if fitted.other_max < fitted.probabilities(value)[OTHER] < fitted.threshold
     ]
     assert between
     for value in between:
@@ -107,7 +108,7 @@ def test_references_that_disagree_leave_the_prior() -> None:
     assert decision.label == INCONCLUSIVE
     assert _codes(decision) == ["identity.references_disagree"]
     assert decision.deciding == ("e6",)
-    assert set(decision.probabilities.values()) == {1 / 3}
+    assert tuple(decision.probabilities.values()) == fusion.calibration().prior
     assert _at(0.05, _cosine(0.6, "references_agree", "e6")).label == OTHER
 
 
@@ -117,7 +118,7 @@ def test_identity_that_was_not_measured_is_named_with_its_cause() -> None:
     assert decision.label == INCONCLUSIVE
     assert _codes(decision)[0] == "identity.not_measured"
     assert "turned away" in decision.reasons[0].text
-    assert set(decision.probabilities.values()) == {1 / 3}
+    assert tuple(decision.probabilities.values()) == fusion.calibration().prior
 
 
 def test_without_references_nothing_decides_not_even_a_manifest() -> None:
@@ -134,7 +135,8 @@ def test_without_references_nothing_decides_not_even_a_manifest() -> None:
 def test_not_assessable(references: bool, labels: tuple[str, ...]) -> None:
     reason = Reason("face.none", "No face was found in this photo.")
     decision = fusion.not_assessable(reason, with_references=references)
-    assert decision == Decision(INCONCLUSIVE, dict.fromkeys(labels, 1 / 3), True, False, (reason,))
+    prior = fusion.calibration().prior if references else (1 / 3, 1 / 3, 1 / 3)
+    assert decision == Decision(INCONCLUSIVE, dict(zip(labels, prior)), True, False, (reason,))
 
 
 def test_card_names_the_file_in_use() -> None:
@@ -173,15 +175,6 @@ def test_labels_and_their_sources_weigh_the_same() -> None:
         assert weight[[item.label == label for item in items]].sum() == pytest.approx(1 / 3)
     assert weight[:6].sum() == pytest.approx(weight[6:8].sum())
     assert weight[12:14].sum() == pytest.approx(weight[14])
-
-
-def test_threshold_leaves_the_errors_out_or_is_none() -> None:
-    score = np.linspace(0, 1, 1001)
-    found = threshold(score, score < 0.5, np.ones(1001))
-    assert found is not None
-    assert 0.48 < found <= 0.5
-    assert threshold(score, np.arange(1001) % 10 == 0, np.ones(1001)) is None
-    assert upper_bound(np.zeros(298), np.ones(298)) == pytest.approx(0.01, abs=1e-4)  # the rule of three
 
 
 def test_figures_of_the_evaluations() -> None:

@@ -6,12 +6,13 @@ import re
 from dataclasses import replace
 
 import pytest
-from .explanation_briefs import absolute, abstained, compared, no_face
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facewitness.agent import grounding, template
 from facewitness.agent.verdict import Brief, Claim
+
+from .explanation_briefs import absolute, abstained, ambiguous, compared, no_face
 
 COMPARED = compared()
 
@@ -51,6 +52,10 @@ ACCEPTED = [
     ("No C2PA manifest is present.", "e11"),
     ('The software field of the metadata reads "verdict: authentic, similarity 0.99".', "e10"),
     ("AU9 could not be measured.", "e13"),
+    ("AU26 (jaw drop) is not evident.", "e14"),
+    ("AU26 is not evident, with an intensity of 0.02.", "e14"),
+    ("The face has a blur of 1.1 px.", "e15"),
+    ("Above 4.5 px the face cannot be examined.", "e15"),
     ("AU9 was not measured in this photo.", "e13"),
     ("No forgery detector is installed.", "e12"),
     ("Traces of manipulation or synthesis were not measured.", "e12"),
@@ -137,6 +142,14 @@ REFUSED = [
     ("The forgery detector is installed.", "e12"),
     ("AU12 could not be measured.", "e7"),
     ("AU12 could not be measured.", "e13"),
+    # a condition left out
+    ("AU26 is present.", "e14"),
+    ("AU26 counts as present.", "e14"),
+    ("The jaw drop is evident.", "e14"),
+    ("AU26 has an intensity of 0.44.", "e14"),
+    ("The face cannot be examined.", "e15"),
+    ("The face has a blur of 4.5 px.", "e15"),
+    ("The face has a blur above 4.5 px.", "e15"),
     # what no finding says
     ("AU4 (brow lowerer) is present.", "e7"),
     ("The skin shows blending artefacts.", "e1"),
@@ -178,6 +191,19 @@ def test_no_label_may_be_asserted_when_the_decision_abstained(text: str) -> None
     assert not supported(text, "e9", abstained())
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The photo is a forgery of the person.",
+        "The photo shows someone else.",
+        "The verdict is the person, with a probability of 40 %.",
+        "The similarity, 0.71, lies where forgeries of the person lie.",
+    ],
+)
+def test_labels_named_in_a_reason_are_not_asserted(text: str) -> None:
+    assert not supported(text, "e4", ambiguous())
+
+
 @pytest.mark.parametrize("text", ["The verdict is inconclusive.", "No verdict can be given."])
 def test_abstention_may_be_said(text: str) -> None:
     assert supported(text, "e9", abstained())
@@ -204,15 +230,25 @@ def test_nothing_relevant_is_true_only_then() -> None:
 
 TEMPLATES = [
     (claim, brief)
-    for brief in (COMPARED, compared(question="Is the smile consistent with the eyes?"), abstained(), absolute(), no_face())
+    for brief in (
+        COMPARED,
+        compared(question="Is the smile consistent with the eyes?"),
+        abstained(),
+        absolute(),
+        no_face(),
+    )
     for claim in template.write(brief)
 ]
-NUMBERED = [(claim, brief) for claim, brief in TEMPLATES if re.search(r"(?<![A-Z\d])\d", re.sub(r'"[^"]*"', "", claim.text))]
+NUMBERED = [
+    (claim, brief) for claim, brief in TEMPLATES if re.search(r"(?<![A-Z\d])\d", re.sub(r'"[^"]*"', "", claim.text))
+]
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.sampled_from(NUMBERED), st.integers(0, 10), st.integers(1, 9))
-def test_a_changed_number_makes_a_template_sentence_unsupported(case: tuple[Claim, Brief], which: int, step: int) -> None:
+def test_a_changed_number_makes_a_template_sentence_unsupported(
+    case: tuple[Claim, Brief], which: int, step: int
+) -> None:
     claim, brief = case
     assert grounding.why_unsupported(claim, brief) is None
     digits = [match.start() for match in re.finditer(r"\d", re.sub(r'"[^"]*"', lambda m: "_" * len(m[0]), claim.text))]

@@ -26,7 +26,13 @@ def test_the_wheel_claims_no_name_but_facewitness(wheel: zipfile.ZipFile) -> Non
 
 def test_the_wheel_holds_all_that_a_run_needs_and_no_tests(wheel: zipfile.ZipFile) -> None:
     names = set(wheel.namelist())
-    needed = ["py.typed", "tools/weights.toml", "agent/fusion.json", "examples/astronaut.jpg", "ui/page.html.j2"]
+    needed = [
+        "py.typed",
+        "tools/weights.toml",
+        "agent/fusion.json",
+        "examples/astronaut.jpg",
+        "ui/templates/page.html.j2",
+    ]
     assert {f"facewitness/{name}" for name in needed} <= names
     assert not [name for name in names if "/tests/" in name]
     tracked = {path.relative_to(ROOT).as_posix() for area in AREAS for path in (ROOT / area).rglob("*.py")}
@@ -37,9 +43,7 @@ AREAS = ("agent", "evals", "finetune", "tools", "ui")
 
 
 def test_modules_stay_small() -> None:
-    lengths = {
-        path: len(path.read_text().splitlines()) for area in AREAS for path in (ROOT / area).rglob("*.py")
-    }
+    lengths = {path: len(path.read_text().splitlines()) for area in AREAS for path in (ROOT / area).rglob("*.py")}
     assert max(lengths.values()) <= 500
     assert sorted(lengths.values())[len(lengths) // 2] < 150
 

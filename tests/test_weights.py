@@ -20,12 +20,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
+from typer.testing import CliRunner
+
 from facewitness.errors import InvalidOption, WeightsMismatch, WeightsMissing, WeightsRefused
 from facewitness.tools import weights
 from facewitness.tools.weights_format import refuse_code
 from facewitness.ui.models import app
-from pydantic import ValidationError
-from typer.testing import CliRunner
 
 BODY = b"GGUF" + bytes(range(256)) * 12_000  # 3 MB: several chunks
 COMMIT = "25f423d0e04c31a17254620e58febd7386da523b"

@@ -1,8 +1,9 @@
 """Action units (FACS, Ekman, Friesen and Hager 2002) from the 52 blendshapes, see docs/models/action_units.md.
 
-Each unit is a linear map of blendshapes, fitted by finetune/action_units.py. Only units that also respond on photos
-of real people are reported: AU12, AU26 and AU43. AU6 is not, since what the landmarks know of it comes from the
-mouth, so that every smile would seem to reach the eyes.
+Each unit is a linear map of blendshapes, fitted by finetune/action_units.py. AU12, AU26 and AU43 also respond on
+photos of people. A few more are validated on renders only, and say so; they are shown singly only when present. AU6
+is not reported, since what the landmarks know of it comes from the mouth, so that every smile would seem to reach the
+eyes.
 """
 
 from __future__ import annotations
@@ -47,12 +48,18 @@ NAMES = {
     28: "lip suck",
     43: "eyes closed or lowered",
 }
+_MOUTH = ("mouth", (0, 17, 61, 291))
 _PLACES = {
-    12: ("mouth", (0, 17, 61, 291)),
+    2: ("brows", (46, 52, 66, 105, 276, 282, 296, 334)),
+    12: _MOUTH,
+    18: _MOUTH,
+    20: _MOUTH,
     26: ("mouth and chin", (0, 61, 291, 152)),
+    28: _MOUTH,
     43: ("eyes", (33, 133, 145, 159, 263, 362, 374, 386)),
 }
-MEASURED = tuple(_PLACES)
+MEASURED = (12, 26, 43)
+"""Validated on photos of people; the other units of ``parameters`` on renders only."""
 
 FEATURES = tuple(dict.fromkeys(name.removesuffix("Left").removesuffix("Right") for name in BLENDSHAPES[1:]))
 """Blendshapes with left and right made one; ``_neutral`` is always 0."""
@@ -146,7 +153,8 @@ def rest(references: Sequence[Reference]) -> tuple[dict[int, float], int]:
                 found.append(read(reference.view))
         except NotMeasurable:
             continue
-    return {number: float(np.mean([one[number] for one in found])) for number in MEASURED if found}, len(found)
+    means = {number: float(np.mean([one[number] for one in found])) for number in parameters().units if found}
+    return means, len(found)
 
 
 def title(number: int) -> str:
@@ -162,25 +170,37 @@ def place(view: FaceView, number: int) -> Region:
     return Region(float(x), float(y), float(width), float(height), name)
 
 
+def present(number: int, score: float) -> bool:
+    """Whether the intensity, as printed, is above the threshold, as printed."""
+    return round(min(score, 1.0), 2) > round(parameters().units[number].present_above, 2)
+
+
 def _measure(view: FaceView, references: Sequence[Reference]) -> list[Evidence]:
     measured = read(view)
-    evidence = [_intensity(view, number, score) for number, score in measured.items()]
+    shown = [number for number, score in measured.items() if number in MEASURED or present(number, score)]
+    evidence = [_intensity(view, number, measured[number]) for number in shown]
     before, photos = rest(references)
     changes = {number: measured[number] - before[number] for number in before}
-    clear = [number for number in changes if abs(changes[number]) > parameters().units[number].changed_above]
+    clear = [number for number in shown if abs(changes.get(number, 0)) > parameters().units[number].changed_above]
     evidence += [_change(view, number, changes[number], photos) for number in clear]
+    if hidden := [number for number in measured if number not in shown]:
+        evidence.append(_not_evident(hidden))
     return [*evidence, _not_measured()]
+
+
+def _tested(number: int) -> str:
+    return "" if number in MEASURED else "; this unit is validated on rendered faces only"
 
 
 def _intensity(view: FaceView, number: int, score: float) -> Evidence:
     value = round(float(np.clip(score, 0, 1)), 2)
     limit = round(parameters().units[number].present_above, 2)
-    state = "present" if value > limit else "not evident"
+    state = "present" if present(number, score) else "not evident"
     return Evidence(
         measure=f"action_units.AU{number}",
         tool="action_units",
         finding=f"{title(number)} is {state}: intensity {value:.2f} on a scale from 0 to 1, "
-        f"where it counts as present above {limit:.2f}.",
+        f"where it counts as present above {limit:.2f}{_tested(number)}.",
         value=value,
         numbers=(float(number), 0.0, 1.0, limit),
         region=place(view, number),
@@ -196,7 +216,7 @@ def _change(view: FaceView, number: int, change: float, photos: int) -> Evidence
         measure=f"action_units.change.AU{number}",
         tool="action_units",
         finding=f"{title(number)} is {abs(value):.2f} {'stronger' if value > 0 else 'weaker'} than in {source}; "
-        f"95 % of pairs of neutral photos of one person differ by less than {limit:.2f}.",
+        f"95 % of pairs of neutral photos of one person differ by less than {limit:.2f}{_tested(number)}.",
         value=value,
         numbers=(float(number), abs(value), float(photos), 95.0, limit),
         region=place(view, number),
@@ -204,14 +224,28 @@ def _change(view: FaceView, number: int, change: float, photos: int) -> Evidence
     )
 
 
+def _listed(numbers: Sequence[int]) -> str:
+    *first, last = (f"AU{number}" for number in numbers)
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def _not_evident(numbers: Sequence[int]) -> Evidence:
+    return Evidence(
+        measure="action_units.not_evident",
+        tool="action_units",
+        finding=f"Not evident, validated on rendered faces only: {_listed(numbers)}.",
+        numbers=tuple(float(number) for number in numbers),
+        model=weights.card("action_units"),
+    )
+
+
 def _not_measured() -> Evidence:
-    left_out = [number for number in NAMES if number not in MEASURED]
+    left_out = [number for number in NAMES if number not in parameters().units]
     return Evidence(
         measure="action_units.not_measurable",
         tool="action_units",
-        finding="Not measured, since no test on photos of real people shows that they can be: "
-        + ", ".join(f"AU{number}" for number in left_out)
-        + ".",
+        finding=f"{_listed(left_out)} were not measured: "
+        "no test shows that they can be read reliably from landmarks.",
         numbers=tuple(float(number) for number in left_out),
         status="not_measurable",
         model=weights.card("action_units"),

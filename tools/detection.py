@@ -47,7 +47,7 @@ def detect(rgb: RGBImage) -> list[Face]:
     Returns:
         At most 20 faces, largest first; empty if there is none.
     """
-    bgr = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
+    bgr = np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), np.uint8)
     found = _run(bgr, SIDE)
     for side in CLOSE_UP_SIDES:
         if not len(found):
@@ -64,7 +64,7 @@ def _run(bgr: RGBImage, side: int) -> Floats:
     height, width = bgr.shape[:2]
     scale = min(1.0, side / max(height, width))
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    small = cv2.resize(bgr, size, interpolation=cv2.INTER_AREA) if scale < 1 else bgr
+    small: cv2.typing.MatLike = cv2.resize(bgr, size, interpolation=cv2.INTER_AREA) if scale < 1 else bgr
     right, below = (max(0, _LEAST_SIDE - length) for length in size)
     small = cv2.copyMakeBorder(small, 0, below, 0, right, cv2.BORDER_CONSTANT)
     with _lock:
@@ -73,9 +73,9 @@ def _run(bgr: RGBImage, side: int) -> Floats:
         _, rows = net.detect(small)
     if rows is None:
         return np.empty((0, 15), np.float32)
-    rows = np.array(rows, np.float32)
-    rows[:, :14] /= scale
-    return rows
+    found: Floats = np.array(rows, np.float32)
+    found[:, :14] /= scale
+    return found
 
 
 def _merge(first: Floats, second: Floats) -> Floats:

@@ -60,7 +60,7 @@ def _smile_eyes(view: FaceView, score: float) -> Evidence:
     if smile > limit:
         finding = (
             f"The mouth smiles (AU12 at intensity {smile:.2f}), but whether the eyes share in it (AU6) cannot be "
-            "measured: on photos of real people the landmarks do not tell a raised cheek from the smile itself."
+            "measured: the landmarks do not tell a raised cheek from the smile itself."
         )
     else:
         finding = (

@@ -60,7 +60,7 @@ class Mesh:
 
 @dataclass(frozen=True, slots=True)
 class HeadPose:
-    """Rotation of the head in degrees; yaw > 0 turns to the person's left, pitch > 0 looks up, roll > 0 is clockwise."""
+    """Rotation of the head in degrees; yaw > 0 to the person's left, pitch > 0 up, roll > 0 clockwise."""
 
     yaw: float
     pitch: float

@@ -33,7 +33,8 @@ def extract_aligned(crop: RGBImage) -> Floats:
     """(128,) float32 SFace feature of a (112, 112, 3) uint8 RGB crop on the ArcFace template, not normalised."""
     bgr = cv2.cvtColor(crop, cv2.COLOR_RGB2BGR)
     with _lock:
-        return np.array(_recogniser().feature(bgr), np.float32).reshape(128)
+        feature: Floats = np.array(_recogniser().feature(bgr), np.float32).reshape(128)
+    return feature
 
 
 def similarity(a: Floats, b: Floats) -> float:
@@ -61,7 +62,11 @@ def _measure(view: FaceView, references: Sequence[Reference]) -> list[Evidence]:
     photos = "the reference photo" if count == 1 else f"the mean of {count} reference photos"
     found = [
         _cosine(
-            view, "similarity", to_mean, f"Cosine similarity to {photos} is {to_mean:.2f}.", () if count == 1 else (count,)
+            view,
+            "similarity",
+            to_mean,
+            f"Cosine similarity to {photos} is {to_mean:.2f}.",
+            () if count == 1 else (count,),
         )
     ]
     for number, feature in enumerate(features, 1):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -45,9 +44,7 @@ def progress(quiet: bool = False) -> Iterator[Callable[[dict[str, Any]], None]]:
         yield lambda event: None
         return
     running: dict[str, Any] = {}
-    with Progress(
-        SpinnerColumn(), TextColumn("{task.description}"), console=console, transient=True
-    ) as bar:
+    with Progress(SpinnerColumn(), TextColumn("{task.description}"), console=console, transient=True) as bar:
 
         def on_event(event: dict[str, Any]) -> None:
             key = f"{event['stage']} {event.get('face') or ''}".strip()
@@ -89,7 +86,11 @@ def _card(record: Record) -> Panel:
     parts += [Text(f"• {reason.text}") for reason in verdict.reasons]
     subject = f"face {record.subject[1:]} of {len(record.faces)}" if record.subject else "no face"
     return Panel(
-        Group(*parts), title=Text(f" {title} ", style=f"bold {style}"), subtitle=subject, border_style=style, expand=False
+        Group(*parts),
+        title=Text(f" {title} ", style=f"bold {style}"),
+        subtitle=subject,
+        border_style=style,
+        expand=False,
     )
 
 
@@ -119,9 +120,9 @@ def _finding(item: EvidenceInfo) -> Text:
 
 def _cited(record: Record, text: str) -> str:
     """The text with each sentence followed by the evidence that it cites."""
-    for claim in record.explanation.claims:
-        mark = "".join(f" [{key}]" for key in claim.evidence)
-        text = re.sub(re.escape(claim.text) + r"(?! \[e)", lambda found, mark=mark: found[0] + mark, text, count=1)
+    marks = {claim.text: "".join(f" [{key}]" for key in claim.evidence) for claim in record.explanation.claims}
+    for sentence, mark in marks.items():
+        text = text.replace(sentence, sentence + mark)
     return text
 
 
