@@ -24,6 +24,7 @@ LONG_SIDE = 768  # pixels of the photo as a model sees it
 MOST_SENTENCES = 30
 _SECTIONS: tuple[Section, ...] = ("summary", "observations", "interpretation", "conclusion")
 _MOST: dict[Section, int] = {"summary": 2, "observations": 5, "interpretation": 3, "conclusion": 2}  # embedded model
+_LONGEST_LIST = 8  # commas; in longer ones the embedded model loses its way
 
 
 class _Sentence(BaseModel):
@@ -107,7 +108,7 @@ def _sentence_by_sentence(brief: Brief, model: BaseChatModel, rejected: tuple[Cl
     left = dict(_MOST)
     claims = []
     for fact in template.write(brief):
-        if left[fact.section] == 0:
+        if left[fact.section] == 0 or fact.text.count(",") > _LONGEST_LIST:
             continue
         left[fact.section] -= 1
         claim = replace(fact, text=_restate(fact.text, model))
@@ -123,10 +124,10 @@ def _restate(fact: str, model: BaseChatModel, strictly: bool = False) -> str:
         messages += [HumanMessage(f"Finding: {finding}"), AIMessage(finding if strictly else sentence)]
     messages.append(HumanMessage(f"Finding: {relevance.clean_text(fact)}"))
     options = {"regex": _words_of(fact)} if strictly else {}
-    answer = _ask(model, messages, stop=["\n"], **options)
+    answer = _plain(_ask(model, messages, stop=["\n"], **options))
     if not answer:
         raise ModelAnswerInvalid("The language model's answer is empty.")
-    return _plain(answer)
+    return re.split(r"(?<=[.!?])\s+(?=[A-Z])", answer)[0]  # it was asked for one sentence
 
 
 def _words_of(fact: str) -> str:

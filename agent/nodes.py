@@ -102,13 +102,15 @@ def plan(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     return {"tasks": tasks}
 
 
-async def examine(task: Task, runtime: Runtime[Context]) -> dict[str, Any]:
+async def examine(state: Task, runtime: Runtime[Context]) -> dict[str, Any]:
     """Run one tool; a failing, missing or slow one becomes evidence that says so."""
-    name, face = task["tool"], task["face"]
+    name, face = state["tool"], state["face"]
     runtime.stream_writer({"stage": name, "face": face, "status": "started"})
     started = time.perf_counter()
     try:
-        found = await asyncio.wait_for(in_thread(lambda: _measure(task, runtime.context)), runtime.context.tool_seconds)
+        found = await asyncio.wait_for(
+            in_thread(lambda: _measure(state, runtime.context)), runtime.context.tool_seconds
+        )
     except TimeoutError:
         late = f"The {name} tool gave no answer within {runtime.context.tool_seconds:g} seconds."
         found = [Evidence(measure=name, tool=name, finding=late, status="failed")]

@@ -4,6 +4,7 @@ import asyncio
 import io
 import sqlite3
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -241,7 +242,7 @@ def test_the_graph_has_the_documented_order() -> None:
     drawing = build_graph().compile().get_graph()
     edges = {(edge.source, edge.target) for edge in drawing.edges}
     order = ["__start__", "ingest", "find_faces", "plan", "examine", "weigh", "reason", "check_grounding", "report"]
-    assert set(zip(order, order[1:], strict=False)) <= edges
+    assert set(pairwise(order)) <= edges
     assert ("check_grounding", "reason") in edges
 
 

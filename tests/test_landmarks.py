@@ -26,7 +26,7 @@ def photo(astronaut: Path) -> Photo:
 
 
 def _pose(rgb: RGBImage) -> HeadPose:
-    return head_pose.estimate(track(rgb, detect(rgb)[0]), rgb.shape[1], rgb.shape[0])
+    return head_pose.estimate(track(rgb, detect(rgb)[0]))
 
 
 def _turned(rgb: RGBImage, degrees: float) -> RGBImage:
@@ -103,7 +103,7 @@ def test_a_face_that_was_turned_by_known_angles(yaw: float, pitch: float, roll: 
     turned = head_pose._CANONICAL[:, 1:] @ (about_y @ about_x @ about_z).T
     points = np.full((478, 3), 500, np.float32)
     points[head_pose._LANDMARKS, :2] += 2000 * (turned * (1, -1, 1))[:, :2] / (60 - turned[:, 2:])
-    pose = head_pose.estimate(Mesh(points, 1.0, np.zeros(52, np.float32)), 1000, 1000)
+    pose = head_pose.estimate(Mesh(points, 1.0, np.zeros(52, np.float32)))
     assert (pose.yaw, pose.pitch, pose.roll) == pytest.approx((yaw, pitch, roll), abs=3)
 
 

@@ -244,8 +244,7 @@ def _not_measured() -> Evidence:
     return Evidence(
         measure="action_units.not_measurable",
         tool="action_units",
-        finding=f"{_listed(left_out)} were not measured: "
-        "no test shows that they can be read reliably from landmarks.",
+        finding=f"{_listed(left_out)} were not measured: no test shows that they can be read reliably from landmarks.",
         numbers=tuple(float(number) for number in left_out),
         status="not_measurable",
         model=weights.card("action_units"),

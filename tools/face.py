@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +14,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from .image import Photo
 
+T = TypeVar("T")
 Floats = NDArray[np.float32]
 
 
@@ -71,49 +74,41 @@ class HeadPose:
 class FaceView:
     """A photo and one of its faces, with what several tools need computed at most once.
 
-    Thread-safe: tools run in parallel on the same view.
+    Thread-safe: tools run in parallel on the same view; mesh and feature can be computed at the same time.
     """
 
     photo: Photo
     face: Face
-    _memo: dict[str, object] = field(default_factory=dict)
-    _lock: threading.RLock = field(default_factory=threading.RLock)
+    _memo: dict[str, Any] = field(default_factory=dict)
+    _locks: dict[str, threading.Lock] = field(default_factory=lambda: defaultdict(threading.Lock))
 
     @property
     def mesh(self) -> Mesh:
-        """478 landmarks and 52 blendshapes."""
+        """478 landmarks and 52 blendshapes; raises ``NotMeasurable`` where the network sees no face."""
         from .landmarks import track
 
-        with self._lock:
-            if "mesh" not in self._memo:
-                self._memo["mesh"] = track(self.photo.rgb, self.face)
-            mesh = self._memo["mesh"]
-        assert isinstance(mesh, Mesh)
-        return mesh
+        return self._once("mesh", lambda: track(self.photo.rgb, self.face))
 
     @property
     def pose(self) -> HeadPose:
         """Head pose from the mesh."""
         from .head_pose import estimate
 
-        with self._lock:
-            if "pose" not in self._memo:
-                self._memo["pose"] = estimate(self.mesh, self.photo.rgb.shape[1], self.photo.rgb.shape[0])
-            pose = self._memo["pose"]
-        assert isinstance(pose, HeadPose)
-        return pose
+        return self._once("pose", lambda: estimate(self.mesh))
 
     @property
     def feature(self) -> Floats:
         """(128,) SFace feature, not normalised: its norm falls with quality."""
         from .identity import extract
 
-        with self._lock:
-            if "feature" not in self._memo:
-                self._memo["feature"] = extract(self.photo.rgb, self.face)
-            feature = self._memo["feature"]
-        assert isinstance(feature, np.ndarray)
-        return feature
+        return self._once("feature", lambda: extract(self.photo.rgb, self.face))
+
+    def _once(self, name: str, compute: Callable[[], T]) -> T:
+        with self._locks[name]:
+            if name not in self._memo:
+                self._memo[name] = compute()
+            result: T = self._memo[name]
+        return result
 
 
 @dataclass(slots=True)

@@ -59,7 +59,7 @@ _DISTANCE = 4.0
 """Camera distance in face sizes, about that of a portrait; 2 to 8 give the same yaw within a tenth."""
 
 
-def estimate(mesh: Mesh, width: int, height: int) -> HeadPose:
+def estimate(mesh: Mesh) -> HeadPose:
     """Fit the canonical face to the mesh in the picture plane (SQPnP, Terzakis and Lourakis 2020).
 
     The camera looks at the face, not at the middle of the photo, so that cropping does not change the pose. The mesh's
@@ -101,7 +101,7 @@ def _turn(view: FaceView, axis: str, angle: float, verb: str, positive: str, neg
     return Evidence(
         measure=f"head_pose.{axis}",
         tool="head_pose",
-        finding=f"The head is {verb} {printed} degrees{direction}.",
+        finding=f"The head is {verb} {printed} {'degree' if printed == 1 else 'degrees'}{direction}.",
         value=round(angle, 1),
         unit="deg",
         numbers=(float(printed),),

@@ -33,8 +33,7 @@ def extract_aligned(crop: RGBImage) -> Floats:
     """(128,) float32 SFace feature of a (112, 112, 3) uint8 RGB crop on the ArcFace template, not normalised."""
     bgr = cv2.cvtColor(crop, cv2.COLOR_RGB2BGR)
     with _lock:
-        feature: Floats = np.array(_recogniser().feature(bgr), np.float32).reshape(128)
-    return feature
+        return np.array(_recogniser().feature(bgr), np.float32).reshape(128)
 
 
 def similarity(a: Floats, b: Floats) -> float:
@@ -44,7 +43,8 @@ def similarity(a: Floats, b: Floats) -> float:
 
 def reference_mean(features: Sequence[Floats]) -> Floats:
     """Mean of the features after each is normalised, so that no photo weighs more for its quality."""
-    return np.mean([feature / np.linalg.norm(feature) for feature in features], axis=0, dtype=np.float32)
+    mean: Floats = np.mean([feature / np.linalg.norm(feature) for feature in features], axis=0, dtype=np.float32)
+    return mean
 
 
 @cache
