@@ -119,7 +119,7 @@ def test_the_tool_states_three_angles_and_their_directions(photo: Photo) -> None
     for item in found.values():
         assert isinstance(item.value, float)
         assert item.unit == "deg" and item.numbers == (round(abs(item.value)),)
-        assert f" {item.numbers[0]:.0f} degrees" in item.finding and item.finding.endswith(".")
+        assert f" {item.numbers[0]:.0f} degree" in item.finding and item.finding.endswith(".")
     yaw = found["head_pose.yaw"]
     assert isinstance(yaw.value, float)
     assert ("left" if yaw.value > 0 else "right") in yaw.finding
