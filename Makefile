@@ -1,6 +1,7 @@
 # Two commands for a newcomer: `make demo` and `make test`. Each sets up what it needs in .venv.
 PYTHON ?= python3
 VENV ?= .venv
+PHOTO ?= examples/astronaut.jpg
 BIN := $(VENV)/bin
 .PHONY: demo test lint types imports unit data bench-identity bench-action-units bench-speed schema clean
 
@@ -34,7 +35,7 @@ bench-action-units: $(VENV)/.installed-dev
 	$(BIN)/python -m facewitness.evals.action_units --data ../shared/data --out evals/results/action_units.json
 
 bench-speed: $(VENV)/.installed-dev
-	$(BIN)/python -m facewitness.evals.speed --photo examples/astronaut.jpg --out evals/results/speed.json
+	$(BIN)/python -m facewitness.evals.speed --photo $(PHOTO) --out evals/results/speed.json
 
 schema: $(VENV)/.installed
 	$(BIN)/facewitness schema > docs/verdict.schema.json

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -107,7 +108,7 @@ def examine_all(
     photo = _photo(source)
     context = Context(
         photo,
-        _references(references, person),
+        _references(photo, references, person),
         chat_models.open_model(model) if isinstance(model, str) else model,
         person=person is not None,
         started=started,
@@ -131,7 +132,7 @@ async def _drive(
     on_progress: Progress | None,
     checkpointer: BaseCheckpointSaver[Any] | None,
 ) -> dict[str, Any]:
-    graph = build_graph().compile(checkpointer=checkpointer)
+    graph = _compiled() if checkpointer is None else build_graph().compile(checkpointer=checkpointer)
     config: Any = {
         "recursion_limit": RECURSION_LIMIT,
         "max_concurrency": PARALLEL_TOOLS,
@@ -149,6 +150,11 @@ async def _drive(
     return state
 
 
+@cache
+def _compiled() -> Any:
+    return build_graph().compile()
+
+
 def _run(coroutine: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
     """Run to the end, also where the caller already has an event loop (a notebook, a server)."""
     try:
@@ -159,24 +165,29 @@ def _run(coroutine: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
         return pool.submit(asyncio.run, coroutine).result()
 
 
-def _references(sources: Sequence[Source], person: str | None) -> tuple[Reference, ...]:
-    found = [_reference(source, number) for number, source in enumerate(sources, start=1)]
+def _references(photo: Photo, sources: Sequence[Source], person: str | None) -> tuple[Reference, ...]:
+    found = [_reference(photo, source, number) for number, source in enumerate(sources, start=1)]
     if person is not None:
-        found += _enrolled(person)
+        found += _enrolled(photo, person)
     return tuple(found)
 
 
-def _enrolled(person: str) -> list[Reference]:
-    """Templates of an enrolled person; features of other weights cannot be compared."""
+def _enrolled(photo: Photo, person: str) -> list[Reference]:
+    """Templates of an enrolled person, made with the weights in use and from other files than the photo."""
     current = weights.card("sface").sha256
-    usable = [template for template in PeopleStore().templates(person) if template.model.sha256 == current]
-    if not usable:
+    same_weights = [template for template in PeopleStore().templates(person) if template.model.sha256 == current]
+    if not same_weights:
         raise InvalidReference("This person was enrolled with other weights: enroll the photos again.")
+    usable = [template for template in same_weights if template.photo_sha256 != photo.sha256]
+    if not usable:
+        raise InvalidReference("This person was enrolled from the examined photo only: enroll another photo.")
     return [Reference(template.feature) for template in usable]
 
 
-def _reference(source: Source, number: int) -> Reference:
+def _reference(examined: Photo, source: Source, number: int) -> Reference:
     photo = _photo(source)
+    if photo.sha256 == examined.sha256:
+        raise InvalidReference(f"Reference photo {number} is the examined photo itself, which proves nothing.")
     faces = detection.detect(photo.rgb)
     if not faces:
         raise InvalidReference(f"Reference photo {number} shows no face.")

@@ -103,7 +103,7 @@ class EvidenceInfo(_Part):
 class ComparisonInfo(_Part):
     """What the face was compared with; the name of an enrolled person stays out of the record."""
 
-    kind: Literal["photos", "enrolled person"]
+    kind: Literal["photos", "enrolled person", "photos and enrolled person"]
     references: int
     images: list[ImageInfo] = []
 

@@ -48,7 +48,8 @@ def _evidence_info(item: Json) -> EvidenceInfo:
 def _comparison(state: State, context: Context) -> Json | None:
     if not context.references:
         return None
-    kind = "enrolled person" if context.person else "photos"
+    kinds = ["photos"] * bool(state["references"]) + ["enrolled person"] * context.person
+    kind = " and ".join(kinds)
     return {"kind": kind, "references": len(context.references), "images": state["references"]}
 
 

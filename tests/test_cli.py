@@ -94,7 +94,12 @@ def test_enrol_examine_forget(astronaut: Path, tmp_path: Path) -> None:
     unknown = facewitness("examine", astronaut, "--person", "Nobody", "--model", "none", home=tmp_path / "home")
     assert unknown.returncode == 2
     assert "input.unknown_person" in unknown.stderr
-    run = facewitness("examine", astronaut, "--person", "Eileen", "--model", "none", "--json", home=tmp_path / "home")
+    same = facewitness("examine", astronaut, "--person", "Eileen", "--model", "none", home=tmp_path / "home")
+    assert "from the examined photo only" in same.stderr
+    Image.open(astronaut).point(lambda value: value * 0.8).save(tmp_path / "dark.png")
+    run = facewitness(
+        "examine", tmp_path / "dark.png", "--person", "Eileen", "--model", "none", "--json", home=tmp_path / "home"
+    )
     record = json.loads(run.stdout)
     assert record["comparison"]["kind"] == "enrolled person"
     assert record["verdict"]["label"] == "the person"

@@ -32,6 +32,10 @@ def png(rgb: Any) -> bytes:
     return buffer.getvalue()
 
 
+def darker(photo: Path) -> bytes:
+    return png((load(photo).rgb * 0.8).astype(np.uint8))
+
+
 @pytest.fixture(scope="module")
 def two_faces(astronaut: Path) -> bytes:
     """The astronaut beside a smaller, mirrored copy: two faces of different size."""
@@ -91,9 +95,7 @@ def test_a_record_survives_json(record: Record) -> None:
 
 
 def test_the_same_person_and_someone_else(astronaut: Path) -> None:
-    rgb = load(astronaut).rgb
-    darker = png((rgb * 0.8).astype(np.uint8))
-    same = examine(darker, [astronaut], model="none")
+    same = examine(darker(astronaut), [astronaut], model="none")
     assert set(same.verdict.probabilities) == {"the person", "a forgery of the person", "someone else"}
     assert same.verdict.label == "the person"
     assert same.comparison is not None
@@ -141,7 +143,12 @@ def test_a_face_too_small_is_not_assessable_with_the_measured_size(astronaut: Pa
 
 def test_a_reference_without_a_face_is_refused(astronaut: Path) -> None:
     with pytest.raises(InvalidReference, match="Reference photo 2"):
-        examine(astronaut, [astronaut, png(np.zeros((100, 100, 3), np.uint8))], model="none")
+        examine(astronaut, [darker(astronaut), png(np.zeros((100, 100, 3), np.uint8))], model="none")
+
+
+def test_the_photo_itself_is_no_reference(astronaut: Path) -> None:
+    with pytest.raises(InvalidReference, match="Reference photo 1 is the examined photo"):
+        examine(astronaut, [astronaut], model="none")
 
 
 def test_it_runs_inside_an_event_loop(astronaut: Path, record: Record) -> None:
@@ -198,7 +205,7 @@ def test_the_verdict_comes_even_when_every_tool_fails(astronaut: Path, monkeypat
         for name, tool in registry.tools().items()
     }
     replace_tools(monkeypatch, tools)
-    record = examine(astronaut, [astronaut], model="none")
+    record = examine(astronaut, [darker(astronaut)], model="none")
     assert record.verdict.abstained
     assert {item.status for item in record.evidence} == {"failed"}
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from . import weights
-from .evidence import Evidence, Region
+from .evidence import Evidence, Picture, Region
 from .face import FaceView, HeadPose, Mesh, Reference
 from .registry import FaceTool
 
@@ -87,8 +88,10 @@ def _angles(rotation: NDArray[np.float64]) -> HeadPose:
 
 def _measure(view: FaceView, references: Sequence[Reference]) -> list[Evidence]:
     pose = view.pose
+    landmarks = Picture(tuple((float(x), float(y)) for x, y in view.mesh.points[:, :2]))
+    turned = _turn(view, "yaw", pose.yaw, "turned", "to the person's left", "to the person's right")
     return [
-        _turn(view, "yaw", pose.yaw, "turned", "to the person's left", "to the person's right"),
+        replace(turned, picture=landmarks),
         _turn(view, "pitch", pose.pitch, "tipped", "up", "down"),
         _turn(view, "roll", pose.roll, "tilted", "clockwise in the picture", "anticlockwise in the picture"),
     ]
