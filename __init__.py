@@ -28,6 +28,10 @@ _HOME = {
 }
 
 
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])
+
+
 def __getattr__(name: str) -> Any:
     """Import on first use, so that ``import facewitness`` and ``facewitness --help`` stay quick."""
     if name not in _HOME:

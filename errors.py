@@ -27,7 +27,7 @@
         ├── StoreKeyUnavailable    store.key_unavailable
         └── StoreCorrupt           store.corrupt
 
-``code`` is stable: it appears on the command line, in records and in the HTTP API. Messages are one
+``code`` is stable: it appears on the command line and in records. Messages are one
 line, written for a person, and never carry a traceback or a path that the caller did not give.
 """
 

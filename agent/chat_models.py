@@ -74,7 +74,7 @@ def describe(model: BaseChatModel) -> ModelCard:
     if is_embedded(model):
         return weights.card("smollm2")
     name = getattr(model, "model_name", None) or getattr(model, "model", None) or model._llm_type
-    return ModelCard(str(name), "as served", None, "unknown", False)
+    return ModelCard(str(name), "as served", None, "unknown", None)
 
 
 def sees_images(model: BaseChatModel) -> bool:

@@ -8,20 +8,19 @@ an OpenVINO model in half precision; computed in single precision it agrees with
 from __future__ import annotations
 
 import os
-import queue
 import re
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator
+import time
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from langchain_core.callbacks import CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
-from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.outputs import ChatGeneration, ChatResult
 
 from ..errors import FacewitnessError, ModelUnavailable
 from ..tools import weights
@@ -37,6 +36,7 @@ _EXACT = {
 _KV_BLOCKS = 128  # of 32 tokens; 190 MB
 _STOP_TOKENS = {0, 2}  # <|endoftext|>, <|im_end|>
 _ROLES = {"human": "user", "ai": "assistant", "system": "system"}
+_ABANDONED_AFTER = 3600  # seconds
 _ONE_AT_A_TIME = threading.Lock()
 
 
@@ -87,45 +87,6 @@ class EmbeddedChatModel(BaseChatModel):
             },
         )
         return ChatResult(generations=[ChatGeneration(message=message)])
-
-    def _stream(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: CallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> Iterator[ChatGenerationChunk]:
-        """The answer in pieces as they are decoded; when the caller stops listening, decoding stops."""
-        pieces: queue.SimpleQueue[str | BaseException | None] = queue.SimpleQueue()
-        abandoned = threading.Event()
-
-        def decode() -> None:
-            try:
-                with _ONE_AT_A_TIME:
-                    pipeline = _loaded(self.threads)
-                    pipeline.generate(_prompt(pipeline, messages), self._config(stop, kwargs), receive)
-                pieces.put(None)
-            except Exception as error:  # noqa: BLE001 - raised again by the reader
-                pieces.put(error)
-
-        def receive(piece: str) -> bool:
-            pieces.put(piece)
-            return abandoned.is_set()
-
-        worker = threading.Thread(target=decode, name="embedded-model", daemon=True)
-        worker.start()
-        try:
-            while (piece := pieces.get()) is not None:
-                if isinstance(piece, FacewitnessError):
-                    raise piece
-                if isinstance(piece, BaseException):
-                    raise ModelUnavailable(f"The embedded language model failed ({type(piece).__name__}).") from piece
-                if run_manager is not None:
-                    run_manager.on_llm_new_token(piece)
-                yield ChatGenerationChunk(message=AIMessageChunk(content=piece))
-        finally:
-            abandoned.set()
-            worker.join()
 
     def _config(self, stop: list[str] | None, options: dict[str, Any]) -> Any:
         import openvino_genai
@@ -183,6 +144,7 @@ def converted() -> Path:
     folder = weights.store() / "derived" / f"{WEIGHTS}-{(weights.card(WEIGHTS).sha256 or '')[:12]}-{_RECIPE}"
     if not folder.is_dir():
         folder.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(folder)
         work = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
         try:
             _convert(source, work)
@@ -193,6 +155,13 @@ def converted() -> Path:
         finally:
             shutil.rmtree(work, ignore_errors=True)
     return folder
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what conversions that were killed have left; one that still runs is younger."""
+    for draft in folder.parent.glob(f"{folder.name}.*"):
+        if time.time() - draft.stat().st_mtime > _ABANDONED_AFTER:
+            shutil.rmtree(draft, ignore_errors=True)
 
 
 def _convert(source: Path, folder: Path) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -13,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from langsmith import tracing_context
 
-from ..errors import InvalidReference, NotAssessable
-from ..tools import detection, quality, weights
+from ..errors import InvalidOption, InvalidReference, NotAssessable, WeightsError
+from ..tools import weights
 from ..tools.evidence import Picture
-from ..tools.face import FaceView, Reference
+from ..tools.face import Reference
 from ..tools.image import Photo, load
-from . import chat_models
+from ..tools.portrait import only_face
+from . import chat_models, relevance
 from .graph import PARALLEL_TOOLS, RECURSION_LIMIT, build_graph
 from .people import PeopleStore
 from .record import Record
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
     from langgraph.checkpoint.base import BaseCheckpointSaver
 
+FACE_WEIGHTS = ("face_landmarker", "sface")
 Source = bytes | str | Path | Photo
 Progress = Callable[[dict[str, Any]], None]
 
@@ -49,7 +52,7 @@ class Examination:
 
 def examine(
     source: Source,
-    references: Sequence[Source] = (),
+    references: Sequence[Source] | Source = (),
     *,
     person: str | None = None,
     question: str | None = None,
@@ -81,7 +84,7 @@ def examine(
 
 def examine_all(
     source: Source,
-    references: Sequence[Source] = (),
+    references: Sequence[Source] | Source = (),
     *,
     person: str | None = None,
     question: str | None = None,
@@ -100,15 +103,21 @@ def examine_all(
         question: See :func:`examine`.
         face: See :func:`examine`.
         model: See :func:`examine`.
-        all_faces: A record for each face that can be assessed; else for the subject only.
+        all_faces: A record for each face, also one that cannot be assessed; else for the subject only.
         on_progress: Called with ``{"stage", "status", "ms"?, "face"?, "finding"?}`` as stages start and end.
-        checkpointer: Where LangGraph keeps the state of the run; pixels never reach it.
+        checkpointer: Where LangGraph keeps the state of the run (one with asynchronous methods); pixels never
+            reach it, the question does.
     """
     started = time.perf_counter()
+    if all_faces and face is not None:
+        raise InvalidOption("Either one face or all faces can be asked for, not both.")
     photo = _photo(source)
+    for name in FACE_WEIGHTS:  # fetched before any tool's time is counted
+        with suppress(WeightsError):
+            weights.path(name)
     context = Context(
         photo,
-        _references(photo, references, person),
+        _references(photo, [references] if isinstance(references, bytes | str | Path | Photo) else references, person),
         chat_models.open_model(model) if isinstance(model, str) else model,
         person=person is not None,
         started=started,
@@ -116,14 +125,13 @@ def examine_all(
     request: Request = {
         "image": image_info(photo),
         "references": [image_info(item.view.photo) for item in context.references if item.view],
-        "question": question,
+        "question": relevance.clean(question),
         "face": face,
         "all_faces": all_faces,
     }
     state = _run(_drive(request, context, on_progress, checkpointer))
     records = tuple(Record.model_validate(record) for record in state["records"])
-    pictures = {key[1]: picture for key, picture in context.pictures.items() if key[0] is None}
-    return Examination(records, photo, pictures)
+    return Examination(records, photo, context.pictures)
 
 
 async def _drive(
@@ -188,13 +196,9 @@ def _reference(examined: Photo, source: Source, number: int) -> Reference:
     photo = _photo(source)
     if photo.sha256 == examined.sha256:
         raise InvalidReference(f"Reference photo {number} is the examined photo itself, which proves nothing.")
-    faces = detection.detect(photo.rgb)
-    if not faces:
-        raise InvalidReference(f"Reference photo {number} shows no face.")
-    view = FaceView(photo, faces[0])
     try:
-        quality.assess(view)
-    except NotAssessable as refusal:
+        view = only_face(photo)
+    except (NotAssessable, InvalidReference) as refusal:
         raise InvalidReference(f"Reference photo {number} cannot be used: {refusal}") from refusal
     return Reference(view.feature, view)
 

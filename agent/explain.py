@@ -91,8 +91,8 @@ def _whole(answer: str) -> tuple[Claim, ...]:
         sentences = _ANSWER.validate_json(found[0] if found else answer)
     except ValidationError as error:
         raise ModelAnswerInvalid("The language model's answer is not the list of sentences asked for.") from error
-    if not 1 <= len(sentences) <= MOST_SENTENCES or not any(s.section == "summary" for s in sentences):
-        raise ModelAnswerInvalid("The language model's answer has no summary, or too many sentences.")
+    if len(sentences) > MOST_SENTENCES or {s.section for s in sentences} != set(_SECTIONS):
+        raise ModelAnswerInvalid("The language model's answer lacks a section, or has too many sentences.")
     claims = [Claim(_plain(s.text), tuple(dict.fromkeys(s.evidence)), s.section) for s in sentences]
     return tuple(sorted(claims, key=lambda claim: _SECTIONS.index(claim.section)))
 

@@ -21,18 +21,17 @@ from .verdict import INCONCLUSIVE, REFERENCE_LABELS, SINGLE_LABELS, Decision, Re
 PERSON, FORGERY, OTHER = REFERENCE_LABELS
 NO_DETECTOR = Reason(
     "forgery.no_detector",
-    "No forgery detector takes part in the verdict yet, so an authentic photo cannot be told from a manipulated or "
-    "a synthetic one.",
+    "There is no forgery detector yet, so an authentic photo cannot be told from a manipulated or a synthetic one.",
 )
 NO_DETECTOR_WITH_REFERENCES = Reason(
     "forgery.no_detector",
-    "No forgery detector takes part in the verdict yet, so a photo of the person cannot be told from a forgery that "
+    "There is no forgery detector yet, so a photo of the person cannot be told from a forgery that "
     "keeps the person's likeness.",
 )
 
 ASSUMED_RARE = Reason(
     "forgery.assumed_rare",
-    "No forgery detector takes part in the verdict yet, and forgeries are assumed to be rare.",
+    "There is no forgery detector yet, and forgeries are assumed to be rare.",
 )
 
 
@@ -87,9 +86,9 @@ def decide(evidence: tuple[Evidence, ...], with_references: bool) -> Decision:
     return _by_similarity(similarity, similarity.value)
 
 
-def not_assessable(reason: Reason, with_references: bool) -> Decision:
-    """Verdict when no face could be examined: nothing is known beyond the prior."""
-    return _undecided(REFERENCE_LABELS if with_references else SINGLE_LABELS, (reason,), assessable=False)
+def not_assessable(reason: Reason, with_references: bool, seen: tuple[str, ...] = ()) -> Decision:
+    """Verdict when no face could be examined: nothing is known beyond the prior; ``seen`` says why by evidence id."""
+    return _undecided(REFERENCE_LABELS if with_references else SINGLE_LABELS, (reason,), seen, assessable=False)
 
 
 def card() -> ModelCard:

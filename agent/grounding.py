@@ -72,8 +72,10 @@ def _nothing_relevant_fault(claim: Claim, brief: Brief) -> str | None:
 
 
 def _same(text: str, finding: str) -> bool:
+    """Whether a sentence is a finding without a value, or a part of it that still denies something."""
     text, finding = text.rstrip("."), normalise(finding).rstrip(".")
-    return finding in text or text in finding
+    denies = any(part.dangling or any(token.negated for token in part.tokens) for part in segments(text))
+    return finding in text or (text in finding and denies)
 
 
 def _clauses_fault(

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
+from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import Any
 
 from langgraph.runtime import Runtime
 from langgraph.types import Overwrite
 
-from ..errors import FacewitnessError, InvalidOption, ModelError, NotAssessable
-from ..tools import detection, quality
+from ..errors import FacewitnessError, InvalidOption, ModelError, NotAssessable, ToolError
+from ..tools import detection, quality, weights
 from ..tools.evidence import Evidence, without_value
-from ..tools.face import FaceView
+from ..tools.face import Face, FaceView
 from ..tools.registry import PhotoTool, tools
 from . import chat_models, explain, fusion, grounding, template
 from .plan import ask_for_more, choose, is_photo_tool
-from .reporting import make_record
+from .reporting import evidence_info, make_record
 from .running import in_thread, milliseconds, step
 from .state import Context, Json, State, Task, from_json, to_json
 from .verdict import Brief, Claim, Decision, Reason
 
 REVISIONS = 1
+DETECTION = "detection"
 
 
 async def ingest(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
@@ -45,41 +48,59 @@ def find_faces(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     found = detection.detect(context.photo.rgb)
     context.views = {face.id: FaceView(context.photo, face) for face in found}
     wanted = list(context.views)
-    if state["face"] is not None:
+    if state["face"] is not None and found:
         if not 1 <= state["face"] <= len(wanted):
             raise InvalidOption(f"There is no face {state['face']}: {len(wanted)} found in this photo.")
         wanted = [wanted[state["face"] - 1]]
-    faces = {face.id: _face_info(context.views[face.id]) for face in found}
-    subjects: list[str] = []
+    faces = {face.id: _face_info(face) for face in found}
+    good: list[str] = []
     for face_id in wanted:
-        if subjects and not state["all_faces"]:
+        if good and not state["all_faces"]:
             break
-        refusal = _refusal(context.views[face_id])
-        if refusal is not None:
-            faces[face_id] |= {"assessable": False, "refusal": {"code": refusal.code, "text": str(refusal)}}
-        if refusal is None:
-            subjects.append(face_id)
-    return {"faces": list(faces.values()), "subjects": subjects or wanted[:1]}
-
-
-def _face_info(view: FaceView) -> Json:
-    x, y, width, height = view.face.box
+        faces[face_id] |= _assessment(context.views[face_id])
+        if faces[face_id]["assessable"]:
+            good.append(face_id)
     return {
-        "id": view.face.id,
-        "box": {"x": x, "y": y, "width": width, "height": height},
-        "score": view.face.score,
-        "assessable": True,
-        "refusal": None,
-        "quality": {"size_px": round(view.face.size, 1)},
+        "faces": list(faces.values()),
+        "subjects": wanted if state["all_faces"] else (good or wanted)[:1],
+        "evidence": [to_json(item) for item in _seen(faces)],
     }
 
 
-def _refusal(view: FaceView) -> NotAssessable | None:
+def _seen(faces: dict[str, Json]) -> list[Evidence]:
+    """How many faces there are, and why one of them cannot be assessed."""
+    count = "No face was" if not faces else "1 face was" if len(faces) == 1 else f"{len(faces)} faces were"
+    card, value = weights.card("yunet"), len(faces)
+    numbers = (float(value),) if faces else ()
+    found = [Evidence(f"{DETECTION}.faces", DETECTION, f"{count} found.", value, numbers=numbers, model=card)]
+    for face_id, face in faces.items():
+        if face["refusal"]:
+            text = face["refusal"]["text"]
+            stated = tuple(float(number) for number in re.findall(r"\d+(?:\.\d+)?", text))
+            found.append(Evidence(f"{DETECTION}.gate", DETECTION, text, numbers=stated, face=face_id, model=card))
+    return found
+
+
+def _face_info(face: Face) -> Json:
+    x, y, width, height = face.box
+    return {
+        "id": face.id,
+        "box": {"x": x, "y": y, "width": width, "height": height},
+        "score": face.score,
+        "assessable": None,
+        "refusal": None,
+        "quality": {"size_px": round(face.size, 1)},
+    }
+
+
+def _assessment(view: FaceView) -> Json:
+    """Whether a face can be assessed; where the gate itself fails, the tools will say what they could not measure."""
     try:
-        quality.assess(view)
+        return {"assessable": True, "quality": quality.assess(view)}
     except NotAssessable as refusal:
-        return refusal
-    return None
+        return {"assessable": False, "refusal": {"code": refusal.code, "text": str(refusal)}}
+    except Exception:  # noqa: BLE001 - no tool may end an examination
+        return {"assessable": True}
 
 
 @step
@@ -88,10 +109,9 @@ def plan(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     context, references = runtime.context, len(runtime.context.references)
     chosen = choose(state["question"], references)
     if context.model is not None and state["question"] and chat_models.calls_tools(context.model):
-        try:
+        # The policy's plan is enough without the model.
+        with suppress(Exception):
             chosen += ask_for_more(context.model, state["question"], chosen, references, context.more_tools)
-        except Exception as error:  # noqa: BLE001 - the policy's plan is enough without the model
-            runtime.stream_writer({"stage": "plan", "status": "model_failed", "why": type(error).__name__})
     assessable = {face["id"] for face in state["faces"] if face["assessable"]}
     tasks: list[Task] = []
     for name in chosen:
@@ -108,9 +128,8 @@ async def examine(state: Task, runtime: Runtime[Context]) -> dict[str, Any]:
     runtime.stream_writer({"stage": name, "face": face, "status": "started"})
     started = time.perf_counter()
     try:
-        found = await asyncio.wait_for(
-            in_thread(lambda: _measure(state, runtime.context)), runtime.context.tool_seconds
-        )
+        work = in_thread(lambda: _measure(state, runtime.context))
+        found = await asyncio.wait_for(work, runtime.context.tool_seconds)
     except TimeoutError:
         late = f"The {name} tool gave no answer within {runtime.context.tool_seconds:g} seconds."
         found = [Evidence(measure=name, tool=name, finding=late, status="failed")]
@@ -120,33 +139,41 @@ async def examine(state: Task, runtime: Runtime[Context]) -> dict[str, Any]:
     found = [replace(item, face=face) for item in found]
     for item in found:
         if item.picture is not None:
-            runtime.context.pictures[face, item.measure] = item.picture
-    status = "done" if any(item.status == "ok" for item in found) else found[0].status if found else "failed"
-    finding = found[0].finding if found else ""
-    runtime.stream_writer({"stage": name, "face": face, "status": status, "ms": elapsed, "finding": finding})
+            runtime.context.drawn[face, item.measure] = item.picture
+    status = "done" if any(item.status == "ok" for item in found) else found[0].status
+    runtime.stream_writer({"stage": name, "face": face, "status": status, "ms": elapsed, "finding": found[0].finding})
     return {"evidence": [to_json(item) for item in found], "timings_ms": {f"tool.{name}": elapsed}}
 
 
 def _measure(task: Task, context: Context) -> list[Evidence]:
+    """Evidence of one tool, refused here if a record could not hold it."""
     tool = tools()[task["tool"]]
     if isinstance(tool, PhotoTool):
-        return tool.measure(context.photo)
-    assert task["face"] is not None
-    return tool.measure(context.views[task["face"]], context.references)
+        found = tool.measure(context.photo)
+    else:
+        assert task["face"] is not None
+        found = tool.measure(context.views[task["face"]], context.references)
+    if not found:
+        raise ToolError(f"The {tool.name} tool gave no evidence.")
+    for item in found:
+        if item.tool != tool.name:
+            raise ToolError(f"The {tool.name} tool gave evidence in another tool's name.")
+        evidence_info(to_json(item))
+    return found
 
 
 @step
 def weigh(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     """Number the evidence in reporting order and compute each subject's verdict."""
-    order = list(tools())
+    order = [DETECTION, *tools()]
     face_order = [None, *(face["id"] for face in state["faces"])]
     found = sorted(
         map(from_json, state["evidence"]), key=lambda item: (order.index(item.tool), face_order.index(item.face))
     )
     numbered = [replace(item, id=f"e{number}") for number, item in enumerate(found, start=1)]
     for item in numbered:
-        if picture := runtime.context.pictures.get((item.face, item.measure)):
-            runtime.context.pictures[None, item.id] = picture
+        if picture := runtime.context.drawn.get((item.face, item.measure)):
+            runtime.context.pictures[item.id] = picture
     subjects = state["subjects"] or [""]
     decisions = {subject: _decide(subject, state, numbered, runtime.context) for subject in subjects}
     return {
@@ -158,13 +185,11 @@ def weigh(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
 
 def _decide(subject: str, state: State, evidence: list[Evidence], context: Context) -> Decision:
     face = next((face for face in state["faces"] if face["id"] == subject), None)
-    if face is None:
-        refusal = Reason("face.none", "No face was found in this photo.")
-    elif not face["assessable"]:
-        refusal = Reason(**face["refusal"])
-    else:
+    if face is not None and face["assessable"]:
         return fusion.decide(about(evidence, subject), with_references=bool(context.references))
-    return fusion.not_assessable(refusal, with_references=bool(context.references))
+    refusal = Reason(**face["refusal"]) if face else Reason("face.none", "No face was found in this photo.")
+    seen = tuple(item.id for item in reversed(about(evidence, subject)) if item.tool == DETECTION)
+    return fusion.not_assessable(refusal, bool(context.references), seen[:1])
 
 
 def about(evidence: list[Evidence], subject: str) -> tuple[Evidence, ...]:
@@ -201,9 +226,10 @@ def reason(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
                 raise ModelError("no model was asked for" if context.model is None else "there is nothing to reason on")
             written = explain.write(brief, context.model, context.photo.rgb, rejected)
             written_by[subject] = "model"
+            why.pop(subject, None)
         except Exception as error:  # noqa: BLE001 - a verdict never fails for want of a model
             written, written_by[subject] = template.write(brief), "template"
-            why[subject] = str(error) if isinstance(error, FacewitnessError) else type(error).__name__
+            why[subject] = str(error).rstrip(".") if isinstance(error, FacewitnessError) else type(error).__name__
         claims[subject] = [asdict(claim) for claim in written]
     return {"claims": claims, "written_by": written_by, "why_template": why, "attempts": state["attempts"] + 1}
 

@@ -47,12 +47,12 @@ class ReasonInfo(_Part):
 
 
 class FaceInfo(_Part):
-    """One detected face; ``refusal`` says why it cannot be assessed, where it was tried."""
+    """One detected face; ``assessable`` is null where it was not tried, ``refusal`` says why it is false."""
 
     id: str
     box: Box
     score: Probability
-    assessable: bool
+    assessable: bool | None
     refusal: ReasonInfo | None = None
     quality: dict[str, float] = {}
 
@@ -125,12 +125,16 @@ class ReasoningInfo(_Part):
 
 
 class ExplanationInfo(_Part):
-    """The explanation; every sentence of ``summary`` and ``reasoning`` is one of the ``claims``."""
+    """The explanation; every sentence of ``summary`` and ``reasoning`` is one of the ``claims``.
+
+    ``model`` names the language model that wrote it.
+    """
 
     summary: str
     claims: list[ClaimInfo]
     reasoning: ReasoningInfo
     written_by: Literal["model", "template"]
+    model: str | None = None
     why_template: str | None = None
 
 

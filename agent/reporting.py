@@ -30,15 +30,16 @@ def make_record(subject: str, state: State, context: Context) -> Json:
         faces=state["faces"],
         subject=subject or None,
         verdict=state["decisions"][subject],
-        evidence=[_evidence_info(item) for item in state["evidence"] if item["face"] in (None, subject)],
-        explanation=_explanation(subject, state),
+        evidence=[evidence_info(item) for item in state["evidence"] if item["face"] in (None, subject)],
+        explanation=_explanation(subject, state, context),
         models=[ModelInfo(**model) for model in models],
         timings_ms={**state["timings_ms"], "total": round((time.perf_counter() - context.started) * 1000, 2)},
     )
     return record.model_dump(mode="json", by_alias=True)
 
 
-def _evidence_info(item: Json) -> EvidenceInfo:
+def evidence_info(item: Json) -> EvidenceInfo:
+    """Evidence as a record holds it; raises ``pydantic.ValidationError`` where it cannot."""
     return EvidenceInfo(
         **{key: item[key] for key in EvidenceInfo.model_fields if key != "model"},
         model=item["model"]["name"] if item["model"] else None,
@@ -53,8 +54,9 @@ def _comparison(state: State, context: Context) -> Json | None:
     return {"kind": kind, "references": len(context.references), "images": state["references"]}
 
 
-def _explanation(subject: str, state: State) -> ExplanationInfo:
-    claims = state["claims"][subject]
+def _explanation(subject: str, state: State, context: Context) -> ExplanationInfo:
+    claims, written_by = state["claims"][subject], state["written_by"][subject]
+    writer = context.model if written_by == "model" else None
 
     def text(section: str) -> str:
         return " ".join(claim["text"] for claim in claims if claim["section"] == section)
@@ -63,7 +65,8 @@ def _explanation(subject: str, state: State) -> ExplanationInfo:
         summary=text("summary"),
         claims=[{key: claim[key] for key in ("text", "evidence", "supported")} for claim in claims],
         reasoning=ReasoningInfo(**{section: text(section) for section in SECTIONS}),
-        written_by=state["written_by"][subject],
+        written_by=written_by,
+        model=None if writer is None else chat_models.describe(writer).name,
         why_template=state["why_template"].get(subject),
     )
 
@@ -73,5 +76,5 @@ def _models(state: State, subject: str, context: Context, used: list[ModelCard])
     cards = [weights.card("yunet"), *used, fusion.card()]
     if context.model is not None and state["written_by"][subject] == "model":
         cards.append(chat_models.describe(context.model))
-    unique = {card.name: card for card in cards}
+    unique = {(card.name, card.sha256): card for card in cards}
     return [{key: getattr(card, key) for key in ModelInfo.model_fields} for card in unique.values()]

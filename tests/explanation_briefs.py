@@ -43,7 +43,7 @@ SHARED = (
     ("provenance.exif", FOREIGN),
     ("provenance.c2pa", "No C2PA manifest is present."),
 )
-NO_DETECTOR = "No forgery detector is installed, so traces of manipulation or synthesis were not measured."
+NO_DETECTOR = "There is no forgery detector yet, so traces of manipulation or synthesis were not measured."
 
 
 def compared(question: str | None = None) -> Brief:
@@ -105,8 +105,7 @@ def abstained(question: str | None = None) -> Brief:
         item(9, "forgery", NO_DETECTOR, status="unavailable"),
     ]
     why = (
-        "No forgery detector takes part in the verdict yet, so an authentic photo cannot be told from a manipulated or "
-        "a synthetic one."
+        "There is no forgery detector yet, so an authentic photo cannot be told from a manipulated or a synthetic one."
     )
     prior = dict.fromkeys(SINGLE_LABELS, 1 / 3)
     decision = Decision("inconclusive", prior, True, reasons=(Reason("forgery.no_detector", why),), deciding=("e9",))

@@ -47,7 +47,7 @@ def test_smile_is_present_and_eyes_are_open(smiling: FaceView) -> None:
     assert set(found) == {f"action_units.{key}" for key in ("AU12", "AU26", "AU43", "not_evident", "not_measurable")}
     smile = found["action_units.AU12"]
     assert isinstance(smile.value, float) and smile.value > 0.6
-    assert "AU12 (lip corner puller) is present: intensity" in smile.finding
+    assert "AU12 (lip corner puller) is present, with an intensity" in smile.finding
     assert "AU43 (eyes closed or lowered) is not evident" in found["action_units.AU43"].finding
 
 

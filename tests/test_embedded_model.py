@@ -40,18 +40,6 @@ def test_text_is_the_same_on_repeat_and_in_any_order(model: EmbeddedChatModel) -
     assert [model.invoke(messages, max_tokens=30).content for messages in reversed(asked)] == answers[::-1]
 
 
-def test_stream_gives_the_same_text_in_pieces(model: EmbeddedChatModel) -> None:
-    pieces = [str(piece.content) for piece in model.stream(QUESTION)]
-    assert len(pieces) > 3 and "".join(pieces).strip() == model.invoke(QUESTION).content
-
-
-def test_a_stream_that_is_left_frees_the_model(model: EmbeddedChatModel) -> None:
-    stream = model.stream("Tell a very long story.", max_tokens=400)
-    next(stream)
-    stream.close()
-    assert model.invoke(QUESTION).content == "The capital of France is Paris."
-
-
 def test_threads_take_turns(model: EmbeddedChatModel) -> None:
     answers: list[object] = []
     workers = [threading.Thread(target=lambda: answers.append(model.invoke(QUESTION).content)) for _ in range(4)]

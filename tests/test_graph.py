@@ -2,14 +2,18 @@
 
 import asyncio
 import io
+import re
 import sqlite3
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
 import pytest
+from langchain_core.language_models import FakeListChatModel
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from PIL import Image
 
@@ -17,7 +21,7 @@ from facewitness.agent import examine as job
 from facewitness.agent.examine import examine, examine_all
 from facewitness.agent.graph import build_graph
 from facewitness.agent.record import Record
-from facewitness.errors import InputError, InvalidOption, InvalidReference, ToolUnavailable
+from facewitness.errors import InputError, InvalidOption, InvalidReference, ToolUnavailable, WeightsMissing
 from facewitness.tools import registry
 from facewitness.tools.evidence import Evidence
 from facewitness.tools.image import load
@@ -75,7 +79,7 @@ def test_every_sentence_cites_evidence_of_the_record_and_is_supported(record: Re
 
 
 def test_every_tool_spoke_and_every_model_is_named_with_its_licence(record: Record) -> None:
-    assert {item.tool for item in record.evidence} == set(registry.tools()) - {"identity"}
+    assert {item.tool for item in record.evidence} == {"detection", *registry.tools()} - {"identity"}
     named = {model.name: model for model in record.models}
     assert {item.model for item in record.evidence if item.model} <= set(named)
     assert {"yunet", "face_landmarker", "fusion"} <= set(named)
@@ -129,6 +133,10 @@ def test_a_photo_without_a_face_is_not_assessable(shade: int) -> None:
     assert record.verdict.label == "inconclusive"
     assert [reason.code for reason in record.verdict.reasons] == ["face.none"]
     assert record.subject is None
+    seen = next(item for item in record.evidence if item.tool == "detection")
+    assert seen.finding == "No face was found."
+    assert record.verdict.deciding == [seen.id]
+    assert all(claim.supported and set(claim.evidence) == {seen.id} for claim in record.explanation.claims[:2])
     assert any(item.tool == "provenance" for item in record.evidence)
 
 
@@ -138,7 +146,8 @@ def test_a_face_too_small_is_not_assessable_with_the_measured_size(astronaut: Pa
     sheet.paste(tiny, (100, 100))
     record = examine(png(np.array(sheet)), model="none")
     assert not record.verdict.assessable
-    assert record.verdict.reasons[0].code in {"face.too_small", "face.none"}
+    assert record.verdict.reasons[0].code == "face.too_small"
+    assert re.search(r"1[0-9] px on its shorter side; at least 32 px", record.verdict.reasons[0].text)
 
 
 def test_a_reference_without_a_face_is_refused(astronaut: Path) -> None:
@@ -199,6 +208,80 @@ def replace_tools(monkeypatch: pytest.MonkeyPatch, tools: dict[str, Any]) -> Non
         monkeypatch.setattr(module, "tools", lambda: tools)
 
 
+@pytest.mark.parametrize(
+    "result",
+    [
+        [],
+        None,
+        [Evidence("quality.size", "identity", "In another's name.")],
+        [Evidence("quality.size", "quality", "Too likely.", probability=1.2)],
+        [Evidence("quality.size", "quality", "An array.", np.zeros(3))],  # type: ignore[arg-type]
+    ],
+    ids=["empty", "nothing", "other tool", "probability", "array"],
+)
+def test_a_malformed_result_becomes_evidence_that_says_so(
+    result: Any, astronaut: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace_tools(monkeypatch, {**registry.tools(), "quality": FaceTool("quality", "Quality", lambda *_: result)})
+    record = examine(astronaut, model="none")
+    assert [item.status for item in record.evidence if item.tool == "quality"] == ["failed"]
+
+
+def test_a_gate_that_fails_does_not_end_the_examination(astronaut: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("facewitness.tools.landmarks.track", broken)
+    record = examine(astronaut, model="none")
+    assert record.verdict.assessable
+    assert {item.status for item in record.evidence if item.tool == "head_pose"} == {"failed"}
+
+
+def test_missing_weights_are_named(astronaut: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(*_: object) -> None:
+        raise WeightsMissing("The weights sface are missing.")
+
+    monkeypatch.setattr("facewitness.tools.identity.extract", gone)
+    found = [item for item in examine(astronaut, model="none").evidence if item.tool == "quality"]
+    assert [(item.status, item.finding) for item in found] == [("unavailable", "The weights sface are missing.")]
+
+
+def test_nothing_is_traced_even_where_tracing_is_switched_on(astronaut: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    class Collector(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+
+        do_GET = do_POST
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Collector) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("LANGSMITH_TRACING", "true")
+        monkeypatch.setenv("LANGSMITH_API_KEY", "key")
+        monkeypatch.setenv("LANGSMITH_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+        model = FakeListChatModel(responses=["[]"])
+        assert examine(astronaut, model=model).explanation.written_by == "template"
+        time.sleep(1)  # traces are sent from a thread
+        server.shutdown()
+    assert asked == []
+
+
+def test_a_small_second_face_gets_its_refusal(astronaut: Path) -> None:
+    sheet = Image.new("RGB", (700, 512), "grey")
+    sheet.paste(Image.open(astronaut), (0, 0))
+    sheet.paste(Image.open(astronaut).resize((110, 110)), (560, 100))
+    photo = png(np.array(sheet))
+    assert [face.assessable for face in examine(photo, model="none").faces] == [True, None]
+    first, second = examine_all(photo, model="none").records
+    assert first.verdict.assessable
+    assert [face.assessable for face in second.faces] == [True, False]
+    assert second.verdict.reasons[0].code == "face.too_small"
+    assert not second.verdict.assessable
+
+
 def test_the_verdict_comes_even_when_every_tool_fails(astronaut: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tools = {
         name: (PhotoTool if isinstance(tool, PhotoTool) else FaceTool)(name, tool.title, broken)
@@ -207,7 +290,7 @@ def test_the_verdict_comes_even_when_every_tool_fails(astronaut: Path, monkeypat
     replace_tools(monkeypatch, tools)
     record = examine(astronaut, [darker(astronaut)], model="none")
     assert record.verdict.abstained
-    assert {item.status for item in record.evidence} == {"failed"}
+    assert {item.status for item in record.evidence if item.tool != "detection"} == {"failed"}
 
 
 def test_pixels_never_enter_the_checkpoint(astronaut: Path, tmp_path: Path) -> None:
@@ -256,3 +339,13 @@ def test_the_graph_has_the_documented_order() -> None:
 def test_a_missing_file_is_an_input_error(tmp_path: Path) -> None:
     with pytest.raises(InputError):
         examine(tmp_path / "nothing.jpg", model="none")
+
+
+def test_the_embedded_model_writes_and_every_sentence_is_checked(astronaut: Path) -> None:
+    record = examine(astronaut)
+    again = examine(astronaut)
+    assert record.explanation.written_by == "model"
+    assert record.explanation.model == "smollm2"
+    assert "smollm2" in {model.name for model in record.models}
+    assert all(claim.supported for claim in record.explanation.claims)
+    assert again.model_dump(exclude=TIMES) == record.model_dump(exclude=TIMES)

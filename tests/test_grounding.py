@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facewitness.agent import grounding, template
-from facewitness.agent.verdict import Brief, Claim
+from facewitness.agent.verdict import Brief, Claim, Decision
+from facewitness.tools.evidence import Evidence
 
 from .explanation_briefs import absolute, abstained, ambiguous, compared, no_face
 
@@ -57,7 +58,7 @@ ACCEPTED = [
     ("The face has a blur of 1.1 px.", "e15"),
     ("Above 4.5 px the face cannot be examined.", "e15"),
     ("AU9 was not measured in this photo.", "e13"),
-    ("No forgery detector is installed.", "e12"),
+    ("There is no forgery detector yet.", "e12"),
     ("Traces of manipulation or synthesis were not measured.", "e12"),
     ("The cosine similarity to the references, 0.71, is in the range of the person's own photos.", "e4"),
 ]
@@ -271,3 +272,48 @@ def test_an_asserted_label_makes_a_template_sentence_unsupported(case: tuple[Cla
 @given(st.text(max_size=80))
 def test_any_text_is_judged_without_an_error(text: str) -> None:
     grounding.why_unsupported(Claim(text, ("e7",), "summary"), COMPARED)
+
+
+@pytest.mark.parametrize(
+    ("item", "text"),
+    [
+        (
+            Evidence("action_units.not_evident", "action_units", "Not evident on rendered faces: AU2, AU18 and AU20."),
+            "AU2, AU18 and AU20 are evident.",
+        ),
+        (
+            Evidence(
+                "expression.smile_eyes",
+                "expression",
+                "Whether the eyes share in the smile (AU12 at intensity 0.95) was not measured.",
+                status="not_measurable",
+            ),
+            "The eyes share in the smile.",
+        ),
+        (
+            Evidence(
+                "action_units.not_measurable",
+                "action_units",
+                "AU1 and AU4 were not measured: no test shows that they can be read reliably from landmarks.",
+                status="not_measurable",
+            ),
+            "They can be read reliably from landmarks.",
+        ),
+        (
+            Evidence(
+                "forgery",
+                "forgery",
+                "There is no forgery detector yet, so traces of manipulation or synthesis were not measured.",
+                status="unavailable",
+            ),
+            "Traces of manipulation or synthesis.",
+        ),
+    ],
+    ids=lambda part: part.measure if isinstance(part, Evidence) else "",
+)
+def test_a_part_that_says_the_opposite_is_refused(item: Evidence, text: str) -> None:
+    brief = Brief((replace(item, id="e1"),), Decision("inconclusive", {"authentic": 1.0}, True))
+    (whole,) = grounding.check((Claim(item.finding, ("e1",), "observations"),), brief)
+    (part,) = grounding.check((Claim(text, ("e1",), "observations"),), brief)
+    assert whole.supported
+    assert not part.supported

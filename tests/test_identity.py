@@ -100,7 +100,7 @@ def test_alike_references_agree(view: FaceView) -> None:
 
 
 def test_without_a_forgery_detector_that_is_said(view: FaceView) -> None:
-    with pytest.raises(ToolUnavailable, match="No forgery detector is installed"):
+    with pytest.raises(ToolUnavailable, match="There is no forgery detector yet"):
         forgery.TOOL.measure(view, ())
 
 

@@ -24,6 +24,7 @@ from facewitness.agent.people.person import Template, clean_name
 from facewitness.agent.people.store import FILE, MAX_TEMPLATES, PeopleStore
 from facewitness.errors import (
     InvalidOption,
+    InvalidReference,
     NotAssessable,
     StoreCorrupt,
     StoreError,
@@ -471,7 +472,7 @@ def test_a_photo_that_cannot_be_used_enrolls_nobody(home: PeopleStore, astronaut
     pixels = np.asarray(Image.open(astronaut))
     refused: list[tuple[Path, type[Exception], str]] = [
         (save(tmp_path / "wall.jpg", np.full((300, 300, 3), 120, np.uint8)), NotAssessable, "face.none"),
-        (save(tmp_path / "two.jpg", pixels, pixels), InvalidOption, "input.invalid_option"),
+        (save(tmp_path / "two.jpg", pixels, pixels), InvalidReference, "input.invalid_reference"),
         (save(tmp_path / "far.jpg", pixels[::8, ::8]), NotAssessable, "face.too_small"),
         (tmp_path / "missing.jpg", UnreadableFile, "input.unreadable"),
     ]

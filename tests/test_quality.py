@@ -76,7 +76,8 @@ def test_a_profile_is_refused(rgb: RGBImage, yaw: float, refused: bool) -> None:
     view = _view(rgb)
     view._memo["pose"] = HeadPose(yaw, 0, 0)
     if not refused:
-        return quality.assess(view)
+        assert quality.assess(view)["yaw_deg"] == yaw
+        return
     with pytest.raises(NotAssessable, match="turned 75 degrees to the side; at most 60") as refusal:
         quality.assess(view)
     assert refusal.value.code == "face.turned_away"

@@ -195,14 +195,15 @@ def _tested(number: int) -> str:
 def _intensity(view: FaceView, number: int, score: float) -> Evidence:
     value = round(float(np.clip(score, 0, 1)), 2)
     limit = round(parameters().units[number].present_above, 2)
-    state = "present" if present(number, score) else "not evident"
+    shown = present(number, score)
+    state = "present" if shown else "not evident"
     return Evidence(
         measure=f"action_units.AU{number}",
         tool="action_units",
-        finding=f"{title(number)} is {state}: intensity {value:.2f} on a scale from 0 to 1, "
-        f"where it counts as present above {limit:.2f}{_tested(number)}.",
+        finding=f"{title(number)} is {state}, with an intensity of {value:.2f}, {'above' if shown else 'below'} "
+        f"the least of {limit:.2f}{_tested(number)}.",
         value=value,
-        numbers=(float(number), 0.0, 1.0, limit),
+        numbers=(float(number), limit),
         region=place(view, number),
         model=weights.card("action_units"),
     )
@@ -215,10 +216,10 @@ def _change(view: FaceView, number: int, change: float, photos: int) -> Evidence
     return Evidence(
         measure=f"action_units.change.AU{number}",
         tool="action_units",
-        finding=f"{title(number)} is {abs(value):.2f} {'stronger' if value > 0 else 'weaker'} than in {source}; "
-        f"95 % of pairs of neutral photos of one person differ by less than {limit:.2f}{_tested(number)}.",
+        finding=f"{title(number)} is {abs(value):.2f} {'stronger' if value > 0 else 'weaker'} than in {source}, where "
+        f"{limit:.2f} counts as a change{_tested(number)}.",
         value=value,
-        numbers=(float(number), abs(value), float(photos), 95.0, limit),
+        numbers=(float(number), abs(value), float(photos), limit),
         region=place(view, number),
         model=weights.card("action_units"),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ..errors import NotMeasurable, ToolError, ToolUnavailable
+from ..errors import NotMeasurable, ToolError, ToolUnavailable, WeightsError
 
 Status = Literal["ok", "not_measurable", "unavailable", "failed"]
 Value = float | int | str | bool | None
@@ -20,14 +20,14 @@ class ModelCard:
         version: Publisher's version or date.
         sha256: Hex digest of the file in use; None for an algorithm without weights.
         licence: SPDX identifier.
-        commercial_use: Whether the licence of the weights allows it.
+        commercial_use: Whether the licence of the weights allows it; None where that is not known.
     """
 
     name: str
     version: str
     sha256: str | None
     licence: str
-    commercial_use: bool
+    commercial_use: bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,11 @@ def without_value(tool: str, error: BaseException, measure: str | None = None) -
     status: Status = "failed"
     if isinstance(error, NotMeasurable):
         status = "not_measurable"
-    elif isinstance(error, ToolUnavailable):
+    elif isinstance(error, ToolUnavailable | WeightsError):
         status = "unavailable"
-    reason = str(error) if isinstance(error, ToolError) else f"The {tool} tool failed ({type(error).__name__})."
+    reason = (
+        str(error)
+        if isinstance(error, ToolError | WeightsError)
+        else f"The {tool} tool failed ({type(error).__name__})."
+    )
     return Evidence(measure=measure or tool, tool=tool, finding=reason, status=status)

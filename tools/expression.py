@@ -59,19 +59,19 @@ def _smile_eyes(view: FaceView, score: float) -> Evidence:
     limit = round(action_units.parameters().units[_SMILE].present_above, 2)
     if smile > limit:
         finding = (
-            f"The mouth smiles (AU12 at intensity {smile:.2f}), but whether the eyes share in it (AU6) cannot be "
-            "measured: the landmarks do not tell a raised cheek from the smile itself."
+            f"Whether the eyes share in the smile (AU12 at intensity {smile:.2f}) was not measured: the landmarks do "
+            "not tell a raised cheek from the smile itself."
         )
     else:
         finding = (
-            "There is no smile to compare the eyes with: "
-            f"AU12 is at intensity {smile:.2f} and counts as present above {limit:.2f}."
+            f"There is no smile, so the eyes were not compared with one: AU12 is at intensity {smile:.2f}, below the "
+            f"least of {limit:.2f}."
         )
     return Evidence(
         measure="expression.smile_eyes",
         tool="expression",
         finding=finding,
-        numbers=(float(_SMILE), 6.0, smile, limit),
+        numbers=(float(_SMILE), smile, limit),
         region=action_units.place(view, _SMILE),
         status="not_measurable",
         model=weights.card("action_units"),

@@ -1,4 +1,4 @@
-"""Traces of manipulation or synthesis: no detector is installed yet, and that is said."""
+"""Traces of manipulation or synthesis: there is no detector yet, and that is said."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .registry import FaceTool
 
 
 def _measure(view: FaceView, references: Sequence[Reference]) -> list[Evidence]:
-    raise ToolUnavailable("No forgery detector is installed, so traces of manipulation or synthesis were not measured.")
+    raise ToolUnavailable("There is no forgery detector yet, so traces of manipulation or synthesis were not measured.")
 
 
 TOOL = FaceTool(name="forgery", title="Looking for traces of forgery", measure=_measure)

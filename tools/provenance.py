@@ -66,9 +66,7 @@ def measure(photo: Photo) -> list[Evidence]:
 
 def _file(photo: Photo, container: Container) -> list[Evidence]:
     size, (height, width) = len(photo.data), photo.rgb.shape[:2]
-    finding = (
-        f"The file is {photo.format} of {size} bytes and {width} x {height} pixels; that says nothing of its origin."
-    )
+    finding = f"The file is a {photo.format} of {size} bytes and {width} x {height} pixels, which shows no origin."
     return [
         _evidence("format", finding, photo.format, "file-structure", numbers=(size, width, height)),
         _trailing(photo, size - container.end),
@@ -191,7 +189,8 @@ def _quality(jpeg: JpegStructure) -> list[Evidence]:
 def _coding(jpeg: JpegStructure) -> list[Evidence]:
     sampling = _SAMPLING.get(jpeg.sampling, "unusual")
     coding = "progressive" if jpeg.progressive else "sequential"
-    finding = f"The JPEG is {coding}, with {jpeg.scans} scans and {len(jpeg.tables)} quantisation tables."
+    scans = "1 scan" if jpeg.scans == 1 else f"{jpeg.scans} scans"
+    finding = f"The JPEG is {coding}, with {scans} and {len(jpeg.tables)} quantisation tables."
     return [
         _evidence("jpeg_subsampling", f"JPEG colour sampling is {sampling}.", sampling, "jpeg-structure"),
         _evidence("jpeg_coding", finding, coding, "jpeg-structure", numbers=(jpeg.scans, len(jpeg.tables))),

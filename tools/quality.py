@@ -36,8 +36,11 @@ _INNER = (slice(20, 108), slice(16, 96))
 """Rows and columns of the 112 px crop that show face rather than background."""
 
 
-def assess(view: FaceView) -> None:
+def assess(view: FaceView) -> dict[str, float]:
     """Refuse a face that cannot be examined.
+
+    Returns:
+        What was measured: ``size_px``, ``blur_px`` (at a crop of 112 px) and ``yaw_deg``.
 
     Raises:
         NotAssessable: ``too_small``, ``turned_away`` or ``too_blurred``; the message says what was measured and needed.
@@ -60,6 +63,7 @@ def assess(view: FaceView) -> None:
         raise NotAssessable(
             "turned_away", f"The head is turned {yaw:.0f} degrees to the side; at most {YAW_MAX:.0f} can be examined."
         )
+    return {"size_px": round(view.face.size, 1), "blur_px": round(blurred, 1), "yaw_deg": round(view.pose.yaw, 1)}
 
 
 def blur(crop: RGBImage) -> float:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import FacewitnessError, InputError
+from ..errors import FacewitnessError, InputError, InvalidOption
 from . import models, people
 
 if TYPE_CHECKING:
@@ -44,6 +44,8 @@ def examine(
 ) -> None:
     """Examine a face and explain the verdict."""
     # A refusal must come at once: decode before the models and the graph are imported.
+    if out is not None and out.exists() and not out.is_dir():
+        raise InvalidOption("The output folder is a file.")
     loaded = _load(photo)
     references = [_load(path) for path in reference or []]
 
@@ -61,16 +63,16 @@ def examine(
             all_faces=all_faces,
             on_progress=on_progress,
         )
-    for record in examination.records:
-        if json:
-            print(record.to_json(indent=None if all_faces else 2))
-        else:
-            terminal.show(record)
     if out is not None:
         from . import page
 
         written = page.write(examination, out)
         print(f"Written: {', '.join(str(path) for path in written)}", file=sys.stderr)
+    for record in examination.records:
+        if json:
+            print(record.to_json(indent=None if all_faces else 2))
+        else:
+            terminal.show(record)
     if not any(record.verdict.assessable for record in examination.records):
         raise typer.Exit(3)
 
@@ -112,14 +114,21 @@ def main() -> None:
         message = "".join(c if c.isprintable() else "?" for c in str(error))
         print(f"facewitness: {error.code}: {message}", file=sys.stderr)
         raise SystemExit(error.exit_code) from None
-    except BrokenPipeError:
-        # The reader of our output went away (for example `| head`); nothing is left to say.
+    except KeyboardInterrupt:
+        print("facewitness: interrupted", file=sys.stderr)
+        os._exit(130)  # native code in a tool's thread does not survive the interpreter's end
+    except OSError as error:
+        # Standard output cannot be written: the reader went away (`| head`), or the disk is full.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print(f"facewitness: output: {error.strerror}", file=sys.stderr)
         raise SystemExit(1) from None
 
 
 def _quiet_libraries() -> None:
     """Native libraries write their logs straight to file descriptor 2; ours go to a copy of it."""
-    ours = os.dup(2)
+    try:
+        ours = os.dup(2)
+    except OSError:  # closed by the caller
+        return
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     sys.stderr = os.fdopen(ours, "w", buffering=1, errors="replace")

@@ -32,23 +32,16 @@ def list_weights(
 
 
 def _print_table(rows: list[tuple[Weight, bool]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("name", "what", "source", "version", "sha256", "size", "licence", "commercial", "present")
+    """A block for each weight: full hashes and sources, readable in any width and when piped."""
     for weight, here in rows:
-        table.add_row(
-            weight.name,
-            f"{weight.what} ({weight.publisher})",
-            "\n".join(source.label for source in weight.sources),
-            weight.version,
-            weight.sha256[:12],
-            f"{weight.size / 1e6:.1f} MB",
-            weight.licence,
-            "yes" if weight.commercial_use else "no",
-            "yes" if here else "no",
-        )
-    Console().print(table)
+        typer.secho(f"{weight.name}  {'present' if here else 'not present'}", bold=True)
+        typer.echo(f"  what        {weight.what} ({weight.publisher}), version {weight.version}")
+        for source in weight.sources:
+            typer.echo(f"  source      {source.label}")
+        typer.echo(f"  sha256      {weight.sha256}")
+        typer.echo(f"  size        {weight.size / 1e6:.1f} MB")
+        use = "commercial use allowed" if weight.commercial_use else "no commercial use"
+        typer.echo(f"  licence     {weight.licence}, {use}")
 
 
 @app.command()

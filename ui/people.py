@@ -8,16 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import FacewitnessError, InvalidOption, NotAssessable
+from ..errors import FacewitnessError
 from .progress import working
 
 if TYPE_CHECKING:
     from ..agent.people.person import Template
-    from ..tools.face import FaceView
-    from ..tools.image import Photo
 
-BYSTANDER_MAX = 0.5
-"""Side of the second largest face over that of the largest, above which it is unclear who is meant."""
 
 Name = Annotated[str, typer.Argument(help="Name of the person; upper and lower case are the same.")]
 
@@ -71,30 +67,15 @@ def _template(path: Path, keep_photo: bool) -> Template:
     from ..agent.people.person import Template
     from ..tools import weights
     from ..tools.image import load
+    from ..tools.portrait import only_face
 
     try:
         photo = load(path)
-        view = _only_face(photo)
+        view = only_face(photo)
         return Template(view.feature, photo.sha256, weights.card("sface"), photo.data if keep_photo else None)
     except FacewitnessError as error:
         error.args = (f"{path.name}: {error}",)
         raise
-
-
-def _only_face(photo: Photo) -> FaceView:
-    """The largest face, if it is plainly the one that is meant and good enough to compare with."""
-    from ..tools.detection import detect
-    from ..tools.face import FaceView
-    from ..tools.quality import assess
-
-    faces = detect(photo.rgb)
-    if not faces:
-        raise NotAssessable("none", "No face was found.")
-    if len(faces) > 1 and faces[1].size > BYSTANDER_MAX * faces[0].size:
-        raise InvalidOption("Several faces of similar size, so it is unclear who is meant: crop the photo.")
-    view = FaceView(photo, faces[0])
-    assess(view)
-    return view
 
 
 def _warn_of_disagreement(templates: list[Template]) -> None:

@@ -12,7 +12,8 @@ from rich.progress import Progress, SpinnerColumn, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from ..agent.record import EvidenceInfo, Record
+from ..agent.record import ClaimInfo, EvidenceInfo, Record
+from .wording import percent, sentences
 
 STYLES = {
     "authentic": "green",
@@ -34,6 +35,7 @@ STAGES = {
 }
 BAR = 24
 FINDINGS = 3
+MARKS = 4
 
 
 @contextmanager
@@ -70,9 +72,9 @@ def show(record: Record, console: Console | None = None) -> None:
     console.print(_card(record))
     _section(console, "What decides", _deciding(record))
     _section(console, "Not measured", _not_measured(record))
-    for title, section in (("Observations", "observations"), ("Interpretation", "interpretation")):
-        _section(console, title, [Text(_cited(record, getattr(record.explanation.reasoning, section)))])
-    _section(console, "Conclusion", [Text(_cited(record, record.explanation.reasoning.conclusion))])
+    for section, claims in sentences(record.explanation).items():
+        if section != "summary":
+            _section(console, section.capitalize(), [_prose(claims)])
     console.print(_footer(record))
 
 
@@ -100,7 +102,7 @@ def _bars(record: Record, style: str) -> Table:
         filled = round(probability * BAR)
         decided = label == record.verdict.label
         bar = Text("█" * filled, style=style if decided else "dim") + Text("░" * (BAR - filled), style="dim")
-        table.add_row(Text(label, style="bold" if decided else ""), bar, f"{probability:.0%}")
+        table.add_row(Text(label, style="bold" if decided else ""), bar, percent(probability))
     return table
 
 
@@ -118,12 +120,15 @@ def _finding(item: EvidenceInfo) -> Text:
     return Text(f"• {item.finding}") + Text(f" [{item.id}]", style="cyan")
 
 
-def _cited(record: Record, text: str) -> str:
-    """The text with each sentence followed by the evidence that it cites."""
-    marks = {claim.text: "".join(f" [{key}]" for key in claim.evidence) for claim in record.explanation.claims}
-    for sentence, mark in marks.items():
-        text = text.replace(sentence, sentence + mark)
-    return text
+def _prose(claims: list[ClaimInfo]) -> Text:
+    """Sentences, each followed by the evidence that it cites."""
+    return Text(" ").join(Text(claim.text) + _marks(claim) for claim in claims)
+
+
+def _marks(claim: ClaimInfo) -> Text:
+    shown = claim.evidence if len(claim.evidence) <= MARKS else [claim.evidence[0], "…", claim.evidence[-1]]
+    unsupported = "" if claim.supported else " (not supported by the evidence)"
+    return Text("".join(f" [{key}]" for key in shown), style="cyan") + Text(unsupported, style="red")
 
 
 def _section(console: Console, title: str, lines: list[Text]) -> None:
@@ -135,12 +140,12 @@ def _section(console: Console, title: str, lines: list[Text]) -> None:
 
 def _footer(record: Record) -> Text:
     explanation = record.explanation
-    writer = "the template" if explanation.written_by == "template" else record.models[-1].name
+    writer = explanation.model or "the template"
     why = f" ({explanation.why_template})" if explanation.why_template else ""
     restricted = [model.name for model in record.models if model.commercial_use is False]
-    licences = f"not for commercial use: {', '.join(restricted)}" if restricted else "all models allow commercial use"
+    licences = f"not for commercial use: {', '.join(restricted)}" if restricted else "all allow commercial use"
     return Text(
-        f"\nReasoning written by {writer}{why}. {len(record.models)} models, {licences}.\n"
+        f"\nReasoning written by {writer}{why}. {len(record.models)} models and methods, {licences}.\n"
         f"{record.id}, photo sha256 {record.image.sha256[:12]}, {record.timings_ms['total'] / 1000:.1f} s",
         style="dim",
     )
