@@ -16,7 +16,7 @@ lint:
 
 types:
 	mkdir -p build/types && ln -sfn ../.. build/types/facewitness
-	cd build/types && ../../$(BIN)/mypy --config-file ../../pyproject.toml --cache-dir ../../.mypy_cache -p facewitness
+	MYPYPATH=build/types $(BIN)/mypy -p facewitness
 
 imports:
 	$(BIN)/lint-imports
