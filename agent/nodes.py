@@ -69,10 +69,9 @@ def find_faces(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
 
 def _seen(faces: dict[str, Json]) -> list[Evidence]:
     """How many faces there are, and why one of them cannot be assessed."""
-    count = "No face was" if not faces else "1 face was" if len(faces) == 1 else f"{len(faces)} faces were"
-    card, value = weights.card("yunet"), len(faces)
-    numbers = (float(value),) if faces else ()
-    found = [Evidence(f"{DETECTION}.faces", DETECTION, f"{count} found.", value, numbers=numbers, model=card)]
+    card, count = weights.card("yunet"), len(faces)
+    finding = f"The photo shows {count} {'face' if count == 1 else 'faces'}." if faces else "No face was found."
+    found = [Evidence(f"{DETECTION}.faces", DETECTION, finding, count, model=card)]
     for face_id, face in faces.items():
         if face["refusal"]:
             text = face["refusal"]["text"]
