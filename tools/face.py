@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -74,13 +73,16 @@ class HeadPose:
 class FaceView:
     """A photo and one of its faces, with what several tools need computed at most once.
 
-    Thread-safe: tools run in parallel on the same view; mesh and feature can be computed at the same time.
+    Thread-safe: tools run in parallel on the same view; mesh and feature can be computed at the same time. The modules
+    that compute them are imported on use, since they build on this one.
     """
 
     photo: Photo
     face: Face
     _memo: dict[str, Any] = field(default_factory=dict)
-    _locks: dict[str, threading.Lock] = field(default_factory=lambda: defaultdict(threading.Lock))
+    _locks: dict[str, threading.Lock] = field(
+        default_factory=lambda: {name: threading.Lock() for name in ("mesh", "pose", "feature")}
+    )
 
     @property
     def mesh(self) -> Mesh:
