@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -116,6 +117,28 @@ def test_graph_draws_the_examination() -> None:
 
 def test_the_exported_schema_is_current() -> None:
     assert json.loads((ROOT / "docs/verdict.schema.json").read_text()) == json_schema()
+
+
+def test_an_interrupt_ends_it_in_one_line(astronaut: Path) -> None:
+    command = [sys.executable, "-m", "facewitness", "examine", str(astronaut)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    time.sleep(1.5)
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=30)
+    assert (process.returncode, stdout, stderr) == (130, "", "facewitness: interrupted\n")
+
+
+def test_output_that_cannot_be_written_is_one_line(astronaut: Path) -> None:
+    with open("/dev/full", "w") as full:
+        run = subprocess.run(
+            [sys.executable, "-m", "facewitness", "examine", str(astronaut), "--model", "none"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+        )
+    assert run.returncode == 1
+    assert run.stderr == "facewitness: output: No space left on device\n"
 
 
 def test_help_is_quick() -> None:

@@ -27,6 +27,7 @@ app.command()(people.enroll)
 app.command("people")(people.people)
 app.command()(people.forget)
 
+INTERRUPTED = 130  # what Typer makes of Ctrl-C
 MODEL_HELP = "Who writes the reasoning: embedded, none, or URL#name of an OpenAI-compatible server."
 
 
@@ -114,9 +115,11 @@ def main() -> None:
         message = "".join(c if c.isprintable() else "?" for c in str(error))
         print(f"facewitness: {error.code}: {message}", file=sys.stderr)
         raise SystemExit(error.exit_code) from None
-    except KeyboardInterrupt:
-        print("facewitness: interrupted", file=sys.stderr)
-        os._exit(130)  # native code in a tool's thread does not survive the interpreter's end
+    except SystemExit as done:
+        if done.code != INTERRUPTED:
+            raise
+        print("facewitness: interrupted", file=sys.stderr, flush=True)
+        os._exit(INTERRUPTED)  # native code in a tool's thread does not survive the interpreter's end
     except OSError as error:
         # Standard output cannot be written: the reader went away (`| head`), or the disk is full.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
