@@ -174,13 +174,14 @@ def _run(coroutine: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
 
 
 def _references(photo: Photo, sources: Sequence[Source], person: str | None) -> tuple[Reference, ...]:
-    found = [_reference(photo, source, number) for number, source in enumerate(sources, start=1)]
+    seen: set[str] = set()
+    found = [_reference(photo, source, number, seen) for number, source in enumerate(sources, start=1)]
     if person is not None:
-        found += _enrolled(photo, person)
+        found += _enrolled(photo, person, seen)
     return tuple(found)
 
 
-def _enrolled(photo: Photo, person: str) -> list[Reference]:
+def _enrolled(photo: Photo, person: str, seen: set[str]) -> list[Reference]:
     """Templates of an enrolled person, made with the weights in use and from other files than the photo."""
     current = weights.card("sface").sha256
     same_weights = [template for template in PeopleStore().templates(person) if template.model.sha256 == current]
@@ -189,11 +190,14 @@ def _enrolled(photo: Photo, person: str) -> list[Reference]:
     usable = [template for template in same_weights if template.photo_sha256 != photo.sha256]
     if not usable:
         raise InvalidReference("This person was enrolled from the examined photo only: enroll another photo.")
-    return [Reference(template.feature) for template in usable]
+    return [Reference(template.feature) for template in usable if template.photo_sha256 not in seen]
 
 
-def _reference(examined: Photo, source: Source, number: int) -> Reference:
+def _reference(examined: Photo, source: Source, number: int, earlier: set[str]) -> Reference:
     photo = _photo(source)
+    if photo.sha256 in earlier:
+        raise InvalidReference(f"Reference photo {number} was given twice.")
+    earlier.add(photo.sha256)
     if photo.sha256 == examined.sha256:
         raise InvalidReference(f"Reference photo {number} is the examined photo itself, which proves nothing.")
     try:

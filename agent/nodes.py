@@ -76,7 +76,8 @@ def _seen(faces: dict[str, Json]) -> list[Evidence]:
         if face["refusal"]:
             text = face["refusal"]["text"]
             stated = tuple(float(number) for number in re.findall(r"\d+(?:\.\d+)?", text))
-            found.append(Evidence(f"{DETECTION}.gate", DETECTION, text, numbers=stated, face=face_id, model=card))
+            model = weights.card("face_landmarker") if face["refusal"]["code"] == "face.turned_away" else card
+            found.append(Evidence(f"{DETECTION}.gate", DETECTION, text, numbers=stated, face=face_id, model=model))
     return found
 
 

@@ -44,7 +44,9 @@ async def in_thread(function: Callable[[], T]) -> T:
         try:
             result = context.run(function)
         except BaseException as error:  # noqa: BLE001 - handed over to the waiting coroutine
-            _from_thread(loop, partial(settle, future.set_exception, error))
+            # A future cannot hold a StopIteration.
+            failure = RuntimeError(repr(error)) if isinstance(error, StopIteration) else error
+            _from_thread(loop, partial(settle, future.set_exception, failure))
         else:
             _from_thread(loop, partial(settle, future.set_result, result))
 

@@ -147,7 +147,7 @@ def test_a_face_too_small_is_not_assessable_with_the_measured_size(astronaut: Pa
     record = examine(png(np.array(sheet)), model="none")
     assert not record.verdict.assessable
     assert record.verdict.reasons[0].code == "face.too_small"
-    assert re.search(r"1[0-9] px on its shorter side; at least 32 px", record.verdict.reasons[0].text)
+    assert re.search(r"1[0-9]\.[0-9] px on its shorter side; at least 32 px", record.verdict.reasons[0].text)
 
 
 def test_a_reference_without_a_face_is_refused(astronaut: Path) -> None:
@@ -349,3 +349,8 @@ def test_the_embedded_model_writes_and_every_sentence_is_checked(astronaut: Path
     assert "smollm2" in {model.name for model in record.models}
     assert all(claim.supported for claim in record.explanation.claims)
     assert again.model_dump(exclude=TIMES) == record.model_dump(exclude=TIMES)
+
+
+def test_a_reference_counts_once(astronaut: Path) -> None:
+    with pytest.raises(InvalidReference, match="Reference photo 2 was given twice"):
+        examine(astronaut, [darker(astronaut), darker(astronaut)], model="none")

@@ -47,7 +47,7 @@ def assess(view: FaceView) -> dict[str, float]:
     """
     if view.face.size < SIZE_MIN:
         raise NotAssessable(
-            "too_small", f"The face is {view.face.size:.0f} px on its shorter side; at least {SIZE_MIN} px are needed."
+            "too_small", f"The face is {view.face.size:.1f} px on its shorter side; at least {SIZE_MIN} px are needed."
         )
     blurred = blur(align(view.photo.rgb, view.face.points))
     if blurred > BLUR_MAX:

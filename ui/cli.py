@@ -132,6 +132,7 @@ def _quiet_libraries() -> None:
     try:
         ours = os.dup(2)
     except OSError:  # closed by the caller
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - takes descriptor 2 for good
         return
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     sys.stderr = os.fdopen(ours, "w", buffering=1, errors="replace")

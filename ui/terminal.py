@@ -25,7 +25,6 @@ STYLES = {
     "inconclusive": "yellow",
 }
 STAGES = {
-    "ingest": "Reading the photo",
     "find_faces": "Finding faces",
     "plan": "Planning the examination",
     "weigh": "Weighing the evidence",
