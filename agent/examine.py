@@ -58,6 +58,7 @@ def examine(
     question: str | None = None,
     face: int | None = None,
     model: str | BaseChatModel = "embedded",
+    commercial_only: bool = False,
 ) -> Record:
     """Examine one face of a photo.
 
@@ -68,6 +69,8 @@ def examine(
         question: A question about the face in plain words.
         face: 1 for the largest face, 2 for the next …; by default the largest that can be assessed.
         model: ``embedded``, ``none``, ``http://host:port/v1#name``, or a LangChain chat model.
+        commercial_only: Take no weights whose terms do not allow commercial use. What has no others is reported as
+            unavailable, and a language model of unknown terms is refused.
 
     Returns:
         The verdict record. A photo without an assessable face gives a record that says so
@@ -78,7 +81,14 @@ def examine(
         WeightsError: Weights of a face model are missing and cannot be fetched.
     """
     return examine_all(
-        source, references, person=person, question=question, face=face, model=model, all_faces=False
+        source,
+        references,
+        person=person,
+        question=question,
+        face=face,
+        model=model,
+        commercial_only=commercial_only,
+        all_faces=False,
     ).records[0]
 
 
@@ -90,6 +100,7 @@ def examine_all(
     question: str | None = None,
     face: int | None = None,
     model: str | BaseChatModel = "embedded",
+    commercial_only: bool = False,
     all_faces: bool = True,
     on_progress: Progress | None = None,
     checkpointer: BaseCheckpointSaver[Any] | None = None,
@@ -103,6 +114,7 @@ def examine_all(
         question: See :func:`examine`.
         face: See :func:`examine`.
         model: See :func:`examine`.
+        commercial_only: See :func:`examine`.
         all_faces: A record for each face, also one that cannot be assessed; else for the subject only.
         on_progress: Called with ``{"stage", "status", "ms"?, "face"?, "finding"?}`` as stages start and end.
         checkpointer: Where LangGraph keeps the state of the run (one with asynchronous methods); pixels never
@@ -112,14 +124,21 @@ def examine_all(
     if all_faces and face is not None:
         raise InvalidOption("Either one face or all faces can be asked for, not both.")
     photo = _photo(source)
+    writer = _writer(model, commercial_only)
     for name in FACE_WEIGHTS:  # fetched before any tool's time is counted
         with suppress(WeightsError):
             weights.path(name)
+    sources = [references] if isinstance(references, bytes | str | Path | Photo) else references
+    compared = _references(photo, sources, person)
+    for reference in compared:
+        if reference.view is not None:
+            reference.view.commercial_only = commercial_only
     context = Context(
         photo,
-        _references(photo, [references] if isinstance(references, bytes | str | Path | Photo) else references, person),
-        chat_models.open_model(model) if isinstance(model, str) else model,
+        compared,
+        writer,
         person=person is not None,
+        commercial_only=commercial_only,
         started=started,
     )
     request: Request = {
@@ -132,6 +151,15 @@ def examine_all(
     state = _run(_drive(request, context, on_progress, checkpointer))
     records = tuple(Record.model_validate(record) for record in state["records"])
     return Examination(records, photo, context.pictures)
+
+
+def _writer(model: str | BaseChatModel, commercial_only: bool) -> BaseChatModel | None:
+    writer = chat_models.open_model(model) if isinstance(model, str) else model
+    if commercial_only and writer is not None and chat_models.describe(writer).commercial_use is not True:
+        raise InvalidOption(
+            "The terms of this language model are not known; with commercial terms only, use embedded or none."
+        )
+    return writer
 
 
 async def _drive(

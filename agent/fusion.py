@@ -1,7 +1,8 @@
 """From evidence to a verdict: calibrated probabilities, and a stated reason to abstain.
 
-What decides today is the similarity to the references; its calibration is read from ``fusion.json``, which
-``facewitness.finetune.fusion`` fits and ``docs/design/fusion.md`` explains. No language model takes part.
+What decides are the similarity to the references and the traces that the forensic detectors found; their calibration is
+read from ``fusion.json``, which ``facewitness.finetune`` fits and ``docs/design/fusion.md`` explains. No language model
+takes part.
 """
 
 from __future__ import annotations
@@ -9,30 +10,22 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
+from typing import Any
 
 from ..errors import WeightsMismatch
 from ..tools.evidence import Evidence, ModelCard
 from ..tools.identity import SAME_PERSON_MIN
+from .traces import Traced, TraceWeights, traced
 from .verdict import INCONCLUSIVE, REFERENCE_LABELS, SINGLE_LABELS, Decision, Reason
 
+AUTHENTIC, MANIPULATED, SYNTHETIC = SINGLE_LABELS
 PERSON, FORGERY, OTHER = REFERENCE_LABELS
-NO_DETECTOR = Reason(
-    "forgery.no_detector",
-    "There is no forgery detector yet, so an authentic photo cannot be told from a manipulated or a synthetic one.",
-)
-NO_DETECTOR_WITH_REFERENCES = Reason(
-    "forgery.no_detector",
-    "There is no forgery detector yet, so a photo of the person cannot be told from a forgery that "
-    "keeps the person's likeness.",
-)
 
-ASSUMED_RARE = Reason(
-    "forgery.assumed_rare",
-    "There is no forgery detector yet, and forgeries are assumed to be rare.",
-)
+RARE = Reason("forgery.assumed_rare", "Before looking, one claim in ten is taken to be a forgery.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +39,7 @@ class Calibration:
         prior: How likely each label is taken to be beforehand; sums to 1. An assumption, not a measurement.
         threshold: Least probability at which a label is given.
         other_max: Greatest probability of ``someone else`` at which the likeness is called the person's.
+        traces: How the detectors' probabilities are weighed, by the name of their weights.
     """
 
     weights: tuple[tuple[float, float, float], ...]
@@ -54,12 +48,19 @@ class Calibration:
     prior: tuple[float, float, float]
     threshold: float
     other_max: float
+    traces: Mapping[str, TraceWeights] = field(default_factory=dict)
 
-    def probabilities(self, similarity: float) -> dict[str, float]:
-        """Probabilities of the three labels at a cosine, given the prior."""
+    def probabilities(self, similarity: float, forged: float = 1.0) -> dict[str, float]:
+        """Probabilities of the three labels at a cosine.
+
+        Args:
+            similarity: Cosine to the references.
+            forged: How many times likelier the detectors' scores are on a forged face than on an authentic one.
+        """
         s = min(max(similarity, self.span[0]), self.span[1])
         scores = [(a + b * s + c * s * s) / self.temperature for a, b, c in self.weights]
         odds = [prior * math.exp(score - max(scores)) for prior, score in zip(self.prior, scores, strict=True)]
+        odds[REFERENCE_LABELS.index(FORGERY)] *= forged
         return {label: odd / sum(odds) for label, odd in zip(REFERENCE_LABELS, odds, strict=True)}
 
 
@@ -73,17 +74,17 @@ def decide(evidence: tuple[Evidence, ...], with_references: bool) -> Decision:
     Returns:
         A decision that abstains, and says why, wherever the evidence does not carry a label.
     """
+    traces = traced(evidence, calibration().traces)
     if not with_references:
-        missing = tuple(item.id for item in evidence if item.tool == "forgery" and item.status != "ok")
-        return _undecided(SINGLE_LABELS, (NO_DETECTOR,), missing)
+        return _by_traces(traces)
     found = {item.measure: item for item in evidence if item.status == "ok"}
     similarity = found.get("identity.similarity")
     if similarity is None or not isinstance(similarity.value, float):
-        return _undecided(REFERENCE_LABELS, (_not_measured(evidence), NO_DETECTOR_WITH_REFERENCES))
+        return _undecided(REFERENCE_LABELS, (_not_measured(evidence),))
     agreement = found.get("identity.references_agree")
     if agreement is not None and isinstance(agreement.value, float) and agreement.value < SAME_PERSON_MIN:
         return _undecided(REFERENCE_LABELS, (_disagreement(agreement),), (agreement.id,))
-    return _by_similarity(similarity, similarity.value)
+    return _by_similarity(similarity, similarity.value, traces)
 
 
 def not_assessable(reason: Reason, with_references: bool, seen: tuple[str, ...] = ()) -> Decision:
@@ -97,30 +98,66 @@ def card() -> ModelCard:
     return ModelCard("fusion", json.loads(data)["version"], hashlib.sha256(data).hexdigest(), "Apache-2.0", True)
 
 
-def _by_similarity(item: Evidence, similarity: float) -> Decision:
+def _by_traces(traces: Traced) -> Decision:
+    if traces.reason:
+        return _undecided(SINGLE_LABELS, (traces.reason,), traces.deciding)
+    probabilities = dict(zip(SINGLE_LABELS, traces.families, strict=True))
+    top = max(SINGLE_LABELS, key=probabilities.__getitem__)
+    label = top if probabilities[top] >= traces.needed[SINGLE_LABELS.index(top)] else INCONCLUSIVE
+    if label == INCONCLUSIVE and not traces.noticed:
+        # An unseen generator can look more real than a photo, so silence is not reported as a probability.
+        return _undecided(SINGLE_LABELS, (_nothing(),), traces.deciding)
+    return Decision(label, probabilities, label == INCONCLUSIVE, reasons=(_seen(label),), deciding=traces.deciding)
+
+
+def _by_similarity(item: Evidence, similarity: float, traces: Traced) -> Decision:
     fitted = calibration()
-    probabilities = fitted.probabilities(similarity)
+    probabilities = fitted.probabilities(similarity, traces.forged)
     top = max(REFERENCE_LABELS, key=probabilities.__getitem__)
     label = top if probabilities[top] >= fitted.threshold else INCONCLUSIVE
-    like_person = probabilities[OTHER] <= fitted.other_max
     cosine = f"The cosine similarity to the references, {item.numbers[0] if item.numbers else similarity:.2f},"
-    reasons = _reasons(label, like_person, cosine)
-    return Decision(label, probabilities, label == INCONCLUSIVE, reasons=reasons, deciding=(item.id,))
+    like_person = fitted.probabilities(similarity)[OTHER] <= fitted.other_max
+    reasons = (*_likeness(label, like_person, cosine), *_forensic(label, traces))
+    decides = (item.id, *traces.deciding) if label != OTHER else (item.id,)
+    return Decision(label, probabilities, label == INCONCLUSIVE, reasons=reasons, deciding=decides)
 
 
-def _reasons(label: str, like_person: bool, cosine: str) -> tuple[Reason, ...]:
+def _likeness(label: str, like_person: bool, cosine: str) -> tuple[Reason, ...]:
     if label == OTHER:
         return (Reason("identity.differs", f"{cosine} is in the range of other people."),)
     if label == PERSON:
-        text = f"{cosine} is in the range of the person's own photos, above that of most forgeries of the person."
-        return Reason("identity.matches", text), ASSUMED_RARE
-    if label == FORGERY:
-        return (Reason("identity.partial", f"{cosine} is in the range of forgeries of the person."),)
-    if like_person:
+        return (Reason("identity.matches", f"{cosine} is in the range of the person's own photos."), RARE)
+    if label == FORGERY or like_person:
         text = f"{cosine} is in the range of the person's own photos, and of forgeries of the person too."
-        return Reason("identity.matches", text), NO_DETECTOR_WITH_REFERENCES
+        return (Reason("identity.matches", text),)
     text = f"{cosine} lies where the person, forgeries of the person and other people overlap."
-    return Reason("identity.ambiguous", text), NO_DETECTOR_WITH_REFERENCES
+    return (Reason("identity.ambiguous", text),)
+
+
+def _forensic(label: str, traces: Traced) -> tuple[Reason, ...]:
+    if traces.reason:
+        return (traces.reason,)
+    if label == FORGERY or (label == INCONCLUSIVE and traces.noticed):
+        return (_seen(label),)
+    return (_nothing(),) if label == INCONCLUSIVE else ()
+
+
+def _seen(label: str) -> Reason:
+    if label == INCONCLUSIVE:
+        text = "The detectors found signs that both authentic and forged photos show."
+        return Reason("forgery.ambiguous", text)
+    if label == AUTHENTIC:
+        return Reason("forgery.none", "The detectors found none of the traces that forgeries leave.")
+    text = "The detectors found traces that forged photos leave and authentic photos hardly ever show."
+    return Reason("forgery.found", text)
+
+
+def _nothing() -> Reason:
+    text = (
+        "The detectors found no clear traces of a forgery. They also miss forgeries, those of unknown kinds above all, "
+        "so this does not make the photo authentic."
+    )
+    return Reason("forgery.nothing_found", text)
 
 
 def _not_measured(evidence: tuple[Evidence, ...]) -> Reason:
@@ -165,6 +202,7 @@ def calibration() -> Calibration:
             prior=(float(fitted["prior"][0]), float(fitted["prior"][1]), float(fitted["prior"][2])),
             threshold=float(fitted["threshold"]),
             other_max=float(fitted["other_max"]),
+            traces={name: _trace_weights(held) for name, held in fitted["traces"].items()},
         )
         sound = result.temperature > 0 and -1 <= result.span[0] < result.span[1] <= 1
         limits = (*result.prior, result.threshold, result.other_max)
@@ -175,3 +213,9 @@ def calibration() -> Calibration:
     except (ValueError, KeyError, TypeError) as error:
         raise WeightsMismatch("agent/fusion.json is damaged; install facewitness again.") from error
     return result
+
+
+def _trace_weights(held: Mapping[str, Any]) -> TraceWeights:
+    authentic, manipulated, synthetic = (float(value) for value in held["needed"])
+    forged, kind = ((float(held[name][0]), float(held[name][1])) for name in ("forged", "kind"))
+    return TraceWeights(forged, kind, float(held["least"]), (authentic, manipulated, synthetic))

@@ -12,7 +12,7 @@ from typing import Any
 from langgraph.runtime import Runtime
 from langgraph.types import Overwrite
 
-from ..errors import FacewitnessError, InvalidOption, ModelError, NotAssessable, ToolError
+from ..errors import FacewitnessError, InvalidOption, ModelError, NotAssessable, ToolError, ToolUnavailable
 from ..tools import detection, quality, weights
 from ..tools.evidence import Evidence, without_value
 from ..tools.face import Face, FaceView
@@ -46,7 +46,7 @@ def find_faces(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     """Detect faces and choose the subjects: the largest that can be assessed, or what the caller named."""
     context = runtime.context
     found = detection.detect(context.photo.rgb)
-    context.views = {face.id: FaceView(context.photo, face) for face in found}
+    context.views = {face.id: FaceView(context.photo, face, commercial_only=context.commercial_only) for face in found}
     wanted = list(context.views)
     if state["face"] is not None and found:
         if not 1 <= state["face"] <= len(wanted):
@@ -142,7 +142,8 @@ async def examine(state: Task, runtime: Runtime[Context]) -> dict[str, Any]:
             runtime.context.drawn[face, item.measure] = item.picture
     status = "done" if any(item.status == "ok" for item in found) else found[0].status
     runtime.stream_writer({"stage": name, "face": face, "status": status, "ms": elapsed, "finding": found[0].finding})
-    return {"evidence": [to_json(item) for item in found], "timings_ms": {f"tool.{name}": elapsed}}
+    stage = f"tool.{name}@{face}" if face else f"tool.{name}"
+    return {"evidence": [to_json(item) for item in found], "timings_ms": {stage: elapsed}}
 
 
 def _measure(task: Task, context: Context) -> list[Evidence]:
@@ -158,6 +159,8 @@ def _measure(task: Task, context: Context) -> list[Evidence]:
     for item in found:
         if item.tool != tool.name:
             raise ToolError(f"The {tool.name} tool gave evidence in another tool's name.")
+        if context.commercial_only and item.model is not None and item.model.commercial_use is not True:
+            raise ToolUnavailable(f"The {tool.name} tool uses weights without commercial terms, so it was left out.")
         evidence_info(to_json(item))
     return found
 

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
 # No verdict without these: each of them can decide it or forbid it.
-MANDATORY = ("quality", "head_pose", "forgery", "provenance")
-MANDATORY_WITH_REFERENCES = ("identity",)
+MANDATORY = ("quality", "head_pose", "manipulation", "synthesis", "morph", "provenance")
+MANDATORY_WITH_REFERENCES = ("identity", "reference_comparison")
 
 _REQUEST = """You plan a forensic examination of a face photo. The tools {chosen} run in any case.
 Call those further tools whose measurements are needed to answer the question. Call none if none is needed.

@@ -85,7 +85,10 @@ class VerdictInfo(_Part):
 
 
 class EvidenceInfo(_Part):
-    """One measurement; ``model`` names an entry of the record's ``models``."""
+    """One measurement; ``model`` names an entry of the record's ``models``.
+
+    ``usual``: least and greatest value that unaltered photos usually show, where that was measured.
+    """
 
     id: str
     measure: str
@@ -95,6 +98,7 @@ class EvidenceInfo(_Part):
     value: float | int | str | bool | None = None
     unit: str | None = None
     probability: Probability | None = None
+    usual: tuple[float, float] | None = None
     region: NamedBox | None = None
     status: Literal["ok", "not_measurable", "unavailable", "failed"]
     model: str | None = None
@@ -106,6 +110,12 @@ class ComparisonInfo(_Part):
     kind: Literal["photos", "enrolled person", "photos and enrolled person"]
     references: int
     images: list[ImageInfo] = []
+
+
+class OptionsInfo(_Part):
+    """What was asked for that bears on the measurements; ``commercial_only``: no weights without commercial terms."""
+
+    commercial_only: bool = False
 
 
 class ClaimInfo(_Part):
@@ -158,6 +168,7 @@ class Record(_Part):
     image: ImageInfo
     comparison: ComparisonInfo | None = None
     question: str | None = None
+    options: OptionsInfo = OptionsInfo()
     faces: list[FaceInfo]
     subject: str | None
     verdict: VerdictInfo

@@ -11,6 +11,7 @@ from .verdict import Brief
 MAX_QUESTION = 256  # characters
 NOTHING_RELEVANT = "None of the measurements bears on the question that was asked."
 
+FORENSIC = ("manipulation", "synthesis", "morph", "reference_comparison", "provenance")
 _FACE = ("action_units", "expression")
 # Words of a question, the tools that measure what it is about, and the measurements that answer it.
 _TOPICS = (
@@ -33,8 +34,8 @@ _TOPICS = (
     ),
     (
         r"fake|forg|manipul|edit|swap|deepfake|synth|generat|real|authentic|genuine|photoshop|\bai\b",
-        ("forgery", "provenance"),
-        r"^forgery|^provenance",
+        FORENSIC,
+        r"^manipulation|^synthesis|^morph|^reference_comparison|^provenance|^compression",
     ),
     (
         r"metadata|exif|camera|software|c2pa|provenance|sign(?:ed|ature)|compress|jpeg|saved|file|taken|date",

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from ..tools import weights
 from ..tools.evidence import ModelCard
 from . import chat_models, fusion
-from .record import EvidenceInfo, ExplanationInfo, ModelInfo, ReasoningInfo, Record
+from .record import EvidenceInfo, ExplanationInfo, ModelInfo, OptionsInfo, ReasoningInfo, Record
 from .state import Context, Json, State, from_json
 
 SECTIONS = ("observations", "interpretation", "conclusion")
@@ -27,13 +27,15 @@ def make_record(subject: str, state: State, context: Context) -> Json:
         image=state["image"],
         comparison=_comparison(state, context),
         question=state["question"],
+        options=OptionsInfo(commercial_only=context.commercial_only),
         faces=state["faces"],
         subject=subject or None,
         verdict=state["decisions"][subject],
         evidence=[evidence_info(item) for item in state["evidence"] if item["face"] in (None, subject)],
         explanation=_explanation(subject, state, context),
         models=[ModelInfo(**model) for model in models],
-        timings_ms={**state["timings_ms"], "total": round((time.perf_counter() - context.started) * 1000, 2)},
+        timings_ms=_timings(state["timings_ms"], subject)
+        | {"total": round((time.perf_counter() - context.started) * 1000, 2)},
     )
     return record.model_dump(mode="json", by_alias=True)
 
@@ -44,6 +46,12 @@ def evidence_info(item: Json) -> EvidenceInfo:
         **{key: item[key] for key in EvidenceInfo.model_fields if key != "model"},
         model=item["model"]["name"] if item["model"] else None,
     )
+
+
+def _timings(taken: dict[str, float], subject: str) -> dict[str, float]:
+    """Without the tools that looked at another face; what ``nodes.examine`` notes by tool and face goes by the tool."""
+    named = {stage: stage.partition("@") for stage in taken}
+    return {name: taken[stage] for stage, (name, at, face) in named.items() if not at or face == subject}
 
 
 def _comparison(state: State, context: Context) -> Json | None:

@@ -75,6 +75,7 @@ class Context:
         references: Faces to compare with, from photos or from an enrolled person.
         model: Chat model that writes the reasoning; None for templated text only.
         person: True when the references come from an enrolled person.
+        commercial_only: Take no weights whose terms do not allow commercial use.
         tool_seconds: After this long a tool is given up.
         more_tools: How many tools beyond the policy's plan a tool-calling model may ask for.
         views: Faces of the photo by id, filled when faces are found.
@@ -88,6 +89,7 @@ class Context:
     references: tuple[Reference, ...] = ()
     model: BaseChatModel | None = None
     person: bool = False
+    commercial_only: bool = False
     tool_seconds: float = 10.0
     more_tools: int = 4
     views: dict[str, FaceView] = field(default_factory=dict)
@@ -107,5 +109,6 @@ def from_json(item: Mapping[str, Any]) -> Evidence:
     fields = dict(item)
     fields["numbers"] = tuple(fields["numbers"])
     fields["region"] = Region(**fields["region"]) if fields["region"] else None
+    fields["usual"] = tuple(fields["usual"]) if fields["usual"] else None
     fields["model"] = ModelCard(**fields["model"]) if fields["model"] else None
     return Evidence(**fields)

@@ -9,7 +9,7 @@ from ..tools.evidence import Evidence
 from . import relevance
 from .verdict import Brief, Claim, Section
 
-MOST_OBSERVATIONS = 8
+MOST_OBSERVATIONS = 12
 MOST_ANSWERS = 3
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.stats import t
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from ..finetune.comparisons import PERSON, lfw, lfw_pairs, lfw_views, measure, volunteers
+from ..finetune.comparisons import PERSON, lfw, lfw_pairs, lfw_views, likeness, volunteers
 from ..tools import weights
 from ..tools.identity import SAME_PERSON_MIN
 
@@ -53,7 +53,7 @@ def main() -> None:
 def evaluate_lfw(data: Path) -> dict[str, Any]:
     """The official ten folds; intervals by fold, as each has its own people."""
     named = lfw_pairs(data)
-    pairs = lfw(named, lfw_views(data, named))
+    pairs = lfw(named, lfw_views(data, named), traces=False)
     s = np.array([pair.similarity for pair in pairs])
     same = np.array([pair.label == PERSON for pair in pairs])
     fold = np.array([pair.fold for pair in pairs])
@@ -75,7 +75,7 @@ def evaluate_frll(data: Path) -> dict[str, Any]:
     people = {person.name: person for person in volunteers(data)}
     with (data / "frll_london" / "pairs.csv").open(encoding="utf-8") as file:
         pairs = [(Path(row["a"]).name[:3], Path(row["b"]).name[:3]) for row in csv.DictReader(file)]
-    s = np.array([measure(people[b].smiling, people[a].neutral).value for a, b in pairs], float)
+    s = np.array([likeness(people[b].smiling, people[a].neutral).value for a, b in pairs]).astype(np.float64)
     same = np.array([a == b for a, b in pairs])
     person = np.array([int(a) for a, _ in pairs])
     return {"genuine": int(same.sum()), "look-alikes": int((~same).sum()), **_rates(s, same, person)}

@@ -87,7 +87,7 @@ def enrolment(people: Sequence[Volunteer], alike: set[tuple[str, str]]) -> dict[
     }
 
 
-def _asked(person: Volunteer, view: FaceView) -> tuple[str, Evidence]:
+def _asked(person: Volunteer, view: FaceView) -> tuple[str, tuple[Evidence, ...]]:
     return person.name, measure(view, person.neutral)
 
 
@@ -105,9 +105,9 @@ def several(faces: dict[str, FaceView]) -> dict[str, Any]:
     return {"own photos": _given(own, PERSON), "everybody else's photos": _given(others, OTHER)}
 
 
-def _given(questions: Sequence[tuple[str, Evidence]], right: str) -> dict[str, Any]:
+def _given(questions: Sequence[tuple[str, tuple[Evidence, ...]]], right: str) -> dict[str, Any]:
     """Coverage, and the share that is right among what was not abstained from; intervals by enrolled person."""
-    decisions = [fusion.decide((evidence,), True) for _, evidence in questions]
+    decisions = [fusion.decide(evidence, True) for _, evidence in questions]
     given = np.array([not decision.abstained for decision in decisions])
     correct = np.array([decision.label == right for decision in decisions])
     matches = np.array([any(r.code == "identity.matches" for r in decision.reasons) for decision in decisions])
@@ -138,7 +138,7 @@ def three_way(items: Sequence[Comparison]) -> dict[str, Any]:
     Labels weigh as in the prior for coverage, selective error and calibration, equally for the macro accuracies; the
     confusion counts are plain.
     """
-    decisions = [fusion.decide((item.evidence,), True) for item in items]
+    decisions = [fusion.decide(item.evidence, True) for item in items]
     p = np.array([[decision.probabilities[label] for label in REFERENCE_LABELS] for decision in decisions])
     truth = np.array([REFERENCE_LABELS.index(item.label) for item in items])
     equal, prior, top = balanced(items), np.array(fusion.calibration().prior), p.argmax(1)

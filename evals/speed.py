@@ -59,8 +59,6 @@ def time_stages(photo: Photo, reference: Reference, repeats: int) -> dict[str, l
         note("embedding", partial(getattr, view, "feature"))
         note("assess", partial(quality.assess, view))
         for name, tool in tools().items():
-            if name == "forgery":
-                continue
             arguments = (view, [reference]) if isinstance(tool, FaceTool) else (photo,)
             note(f"tool.{name}", partial(tool.measure, *arguments))
     return times

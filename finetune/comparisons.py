@@ -1,4 +1,4 @@
-"""Labelled comparisons of a face with a reference, measured by the shipped identity tool.
+"""Labelled comparisons of a face with a reference, measured by the shipped tools.
 
 Data folders: ``lfw_pairs_aligned`` (View-2 pairs, aligned to 112 px), ``frll_london`` (Face Research Lab London set;
 its people agreed to altered forms of their photos, so forgeries are made from it alone, in memory).
@@ -16,12 +16,15 @@ from typing import Literal
 
 import numpy as np
 
+from ..agent import fusion
+from ..agent.traces import traced
 from ..agent.verdict import REFERENCE_LABELS
-from ..tools import detection, identity, image
+from ..errors import NotMeasurable
+from ..tools import detection, identity, image, manipulation, morph, synthesis
 from ..tools.alignment import TEMPLATE
-from ..tools.evidence import Evidence
+from ..tools.evidence import Evidence, without_value
 from ..tools.face import Face, FaceView, Reference
-from .forge import METHODS, Side, forge
+from .forge import REFERENCE_METHODS, Side, forge
 
 PERSON, FORGERY, OTHER = REFERENCE_LABELS
 Split = Literal["fit", "calibration", "test"]
@@ -41,22 +44,28 @@ class Comparison:
         source: ``lfw`` or ``frll``; for a forgery its family: ``swap``, ``region`` or ``morph``.
         method: How a forgery was made, else empty.
         fold: LFW fold 0..9, else None.
-        evidence: ``identity.similarity``.
+        evidence: ``identity.similarity``, then what the forensic detectors say of the face.
     """
 
     claimed: str
     label: str
     source: str
     split: Split
-    evidence: Evidence
+    evidence: tuple[Evidence, ...]
     method: str = ""
     fold: int | None = None
 
     @property
     def similarity(self) -> float:
         """Cosine."""
-        assert isinstance(self.evidence.value, float)
-        return self.evidence.value
+        value = self.evidence[0].value
+        assert isinstance(value, float)
+        return value
+
+    @property
+    def forged(self) -> float:
+        """How many times likelier the detectors' evidence is on a forged face than on an authentic one."""
+        return traced(self.evidence, fusion.calibration().traces).forged
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +79,21 @@ class Volunteer:
     smiling: FaceView
 
 
-def measure(view: FaceView, *references: FaceView) -> Evidence:
-    """Similarity of a face to its references, as an examination measures it."""
+def measure(view: FaceView, *references: FaceView) -> tuple[Evidence, ...]:
+    """Similarity of a face to its references and traces of forgery, as an examination measures them."""
+    return likeness(view, *references), *_traces(view)
+
+
+def likeness(view: FaceView, *references: FaceView) -> Evidence:
+    """Similarity of a face to its references."""
     return identity.TOOL.measure(view, [Reference(reference.feature) for reference in references])[0]
+
+
+def _traces(view: FaceView) -> tuple[Evidence, ...]:
+    try:
+        return manipulation.face(view), synthesis.face(view), morph.alone(view)
+    except NotMeasurable as error:
+        return (without_value("manipulation", error),)
 
 
 def lfw_pairs(data: Path) -> list[dict[str, str]]:
@@ -90,15 +111,19 @@ def lfw_views(data: Path, pairs: list[dict[str, str]]) -> dict[str, FaceView]:
     return views
 
 
-def lfw(pairs: list[dict[str, str]], views: dict[str, FaceView]) -> list[Comparison]:
-    """Every pair as a comparison: the first photo is the reference."""
+def lfw(pairs: list[dict[str, str]], views: dict[str, FaceView], traces: bool = True) -> list[Comparison]:
+    """Every pair as a comparison, with the detectors' evidence if asked: the first photo is the reference."""
+
+    def ask(face: FaceView, reference: FaceView) -> tuple[Evidence, ...]:
+        return measure(face, reference) if traces else (likeness(face, reference),)
+
     return [
         Comparison(
             claimed=pair["a"].split("/")[0],
             label=PERSON if pair["same"] == "1" else OTHER,
             source="lfw",
             split=LFW_SPLITS[int(pair["fold"])],
-            evidence=measure(views[pair["b"]], views[pair["a"]]),
+            evidence=ask(views[pair["b"]], views[pair["a"]]),
             fold=int(pair["fold"]),
         )
         for pair in pairs
@@ -142,7 +167,7 @@ def forgeries(people: list[Volunteer]) -> Iterator[Comparison]:
         near = [p for p in people if p is not person and (p.split, p.group[0]) == (person.split, person.group[0])]
         for partner in rng.choice(len(near), PARTNERS, replace=False):
             donor = near[partner].smiling if rng.random() < 0.5 else near[partner].neutral
-            for method in METHODS:
+            for method in REFERENCE_METHODS:
                 forged = forge(method, _side(person.smiling), _side(donor), seed=int(rng.integers(2**31)))
                 faces = detection.detect(forged.image)
                 if faces:

@@ -2,8 +2,9 @@
 
 Run: ``python -m facewitness.finetune.fusion --data PATH``
 
-Multinomial logistic regression on the cosine s and its square, and a temperature. Every label, and within a label
-every source, weighs the same; people never cross splits. About fifteen minutes on two cores.
+Multinomial logistic regression on the cosine s and its square, and a temperature. Every label, and within a label every
+source, weighs the same; people never cross splits. How the detectors' evidence is weighed is fitted by
+``facewitness.finetune.trace_calibration`` and kept. About fifteen minutes on two cores.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ from ..agent.verdict import REFERENCE_LABELS
 from .comparisons import Comparison, forgeries, frll, lfw, lfw_pairs, lfw_views, volunteers
 
 VERSION = "1"
-PRIOR = (0.475, 0.05, 0.475)
-"""In the order of ``REFERENCE_LABELS``: one claim in twenty is a forgery. An assumption, see docs/design/fusion.md."""
+PRIOR = (0.45, 0.1, 0.45)
+"""In the order of ``REFERENCE_LABELS``: one claim in ten is a forgery. An assumption, see docs/design/fusion.md."""
 THRESHOLD = 0.95
 OTHER_MAX = 0.02
 UNIFORM = (1 / 3, 1 / 3, 1 / 3)
@@ -44,7 +45,8 @@ def main() -> None:
     people = volunteers(data)
     pairs = lfw_pairs(data)
     fitted = fit([*lfw(pairs, lfw_views(data, pairs)), *frll(people), *forgeries(people)])
-    TARGET.write_text(json.dumps(fitted, indent=1) + "\n", encoding="utf-8")
+    kept = json.loads(TARGET.read_text(encoding="utf-8"))["traces"]
+    TARGET.write_text(json.dumps({**fitted, "traces": kept}, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(fitted, indent=1))
 
 
@@ -76,7 +78,7 @@ def fit(comparisons: Sequence[Comparison]) -> dict[str, Any]:
 
 def _given(calibration: Calibration, held: Sequence[Comparison]) -> dict[str, Any]:
     """How often each label is given on the calibration split, and how often wrongly if the prior holds."""
-    p = probabilities(calibration, held)
+    p = probabilities(calibration, held, traces=True)
     truth = np.array([REFERENCE_LABELS.index(item.label) for item in held])
     weight = balanced(held) * np.array(PRIOR)[truth]
     result = {}
@@ -92,9 +94,10 @@ def similarities(comparisons: Sequence[Comparison]) -> Array:
     return np.array([item.similarity for item in comparisons])
 
 
-def probabilities(calibration: Calibration, comparisons: Sequence[Comparison]) -> Array:
-    """(n, 3) in the order of ``REFERENCE_LABELS``."""
-    return np.array([list(calibration.probabilities(item.similarity).values()) for item in comparisons])
+def probabilities(calibration: Calibration, comparisons: Sequence[Comparison], traces: bool = False) -> Array:
+    """(n, 3) in the order of ``REFERENCE_LABELS``, from the cosine alone or with the detectors' evidence."""
+    found = [calibration.probabilities(c.similarity, c.forged if traces else 1.0) for c in comparisons]
+    return np.array([list(item.values()) for item in found])
 
 
 def balanced(comparisons: Sequence[Comparison]) -> Array:

@@ -128,6 +128,53 @@ def test_an_interrupt_ends_it_in_one_line(astronaut: Path) -> None:
     assert (process.returncode, stdout, stderr) == (130, "", "facewitness: interrupted\n")
 
 
+def test_an_interrupt_when_all_is_said_changes_nothing(astronaut: Path) -> None:
+    """It comes while the interpreter winds down, or just before: then it is an interrupt like any other."""
+    command = [sys.executable, "-m", "facewitness", "examine", str(astronaut), "--model", "none", "--json"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    lines = []
+    while not lines or lines[-1] != "}\n":
+        lines.append(process.stdout.readline())
+    time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=30)
+    Record.model_validate_json("".join(lines))
+    assert (process.returncode, stderr) in ((0, ""), (130, "facewitness: interrupted\n"))
+
+
+@pytest.mark.parametrize("arguments", [["graph"], ["--help"], ["examine", ROOT / "examples/astronaut.jpg", "--json"]])
+def test_closed_output_is_an_output_error(arguments: list[object], tmp_path: Path) -> None:
+    more = ["--model", "none", "--out", tmp_path] if "examine" in arguments else []
+    command = [sys.executable, "-m", "facewitness", *map(str, [*arguments, *more])]
+    run = subprocess.run(["sh", "-c", '"$@" >&-', "sh", *command], stderr=subprocess.PIPE, text=True, timeout=120)
+    assert run.returncode == 1
+    assert run.stderr.splitlines()[-1] == "facewitness: output: Bad file descriptor"
+    if more:
+        Record.model_validate_json((tmp_path / "record.json").read_text())
+
+
+@pytest.mark.parametrize("place", [".", "/"])
+def test_a_folder_is_named_as_it_was_given(place: str) -> None:
+    for command in (["examine", place], ["enroll", "Somebody", place]):
+        run = facewitness(*command)
+        assert run.returncode == 2
+        assert run.stderr.startswith(f"facewitness: input.unreadable: {place}: ")
+
+
+def test_commercial_only_from_the_command_line_and_from_the_environment(
+    astronaut: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "--commercial-only" in facewitness("examine", "--help").stdout
+    by_option = facewitness("examine", astronaut, "--model", "none", "--json", "--commercial-only")
+    monkeypatch.setenv("FACEWITNESS_COMMERCIAL_ONLY", "1")
+    by_environment = facewitness("examine", astronaut, "--model", "none", "--json")
+    for run in (by_option, by_environment):
+        record = Record.model_validate_json(run.stdout)
+        assert record.options.commercial_only
+        assert all(model.commercial_use is True for model in record.models)
+
+
 def test_output_that_cannot_be_written_is_one_line(astronaut: Path) -> None:
     with open("/dev/full", "w") as full:
         run = subprocess.run(

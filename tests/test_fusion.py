@@ -13,18 +13,19 @@ import pytest
 
 from facewitness.agent import fusion
 from facewitness.agent.verdict import INCONCLUSIVE, REFERENCE_LABELS, SINGLE_LABELS, Decision, Reason
-from facewitness.errors import NotMeasurable, ToolUnavailable, WeightsMismatch
+from facewitness.errors import NotMeasurable, WeightsMismatch
 from facewitness.evals.identity import eer, tar_at_far
 from facewitness.evals.reference_verdict import ece
 from facewitness.finetune.comparisons import Comparison, volunteers
 from facewitness.finetune.fusion import balanced
-from facewitness.tools import detection, identity, image
+from facewitness.tools import detection, identity, image, weights
 from facewitness.tools.evidence import Evidence, without_value
 from facewitness.tools.face import FaceView, Reference
 
 ROOT = Path(__file__).parents[1]
 PERSON, FORGERY, OTHER = REFERENCE_LABELS
-NO_FORGERY_TOOL = without_value("forgery", ToolUnavailable("No forgery detector is installed."))
+SILENT = without_value("manipulation", NotMeasurable("The face is too unlike the detector's training data."))
+CARD = weights.card("forensics")
 
 
 def _cosine(value: float, measure: str = "similarity", id: str = "e4") -> Evidence:
@@ -33,8 +34,20 @@ def _cosine(value: float, measure: str = "similarity", id: str = "e4") -> Eviden
     )
 
 
-def _at(value: float, *more: Evidence) -> Decision:
-    return fusion.decide((_cosine(value), NO_FORGERY_TOOL, *more), with_references=True)
+def _detectors(manipulation: float, synthesis: float, morph: float) -> tuple[Evidence, ...]:
+    given = {"manipulation": manipulation, "synthesis": synthesis, "morph": morph}
+    return tuple(
+        Evidence(f"{tool}.face", tool, f"{p:.2f}", round(p, 2), probability=p, model=CARD, id=f"e{number}")
+        for number, (tool, p) in enumerate(given.items(), 10)
+    )
+
+
+CALM = _detectors(0.15, 0.15, 0.15)
+ALARMED = _detectors(0.998, 0.4, 0.5)
+
+
+def _at(value: float, *more: Evidence, traces: tuple[Evidence, ...] = CALM) -> Decision:
+    return fusion.decide((_cosine(value), *traces, *more), with_references=True)
 
 
 def _codes(decision: Decision) -> list[str]:
@@ -65,36 +78,48 @@ def test_a_stranger_is_someone_else() -> None:
     assert _codes(decision) == ["identity.differs"]
 
 
-@pytest.mark.parametrize("value", [0.5, 0.65, 0.75, 0.85])
+@pytest.mark.parametrize("value", [0.5, 0.6])
 def test_likeness_alone_does_not_exclude_a_forgery(value: float) -> None:
     decision = _at(value)
     assert decision.label == INCONCLUSIVE
-    assert _codes(decision) == ["identity.matches", "forgery.no_detector"]
+    assert _codes(decision) == ["identity.matches", "forgery.nothing_found"]
 
 
-def test_only_a_very_close_likeness_is_the_person_and_the_assumption_is_named() -> None:
+def test_a_very_close_likeness_without_traces_is_the_person_and_the_assumption_is_named() -> None:
     decision = _at(0.94)
     assert decision.label == PERSON
     assert _codes(decision) == ["identity.matches", "forgery.assumed_rare"]
-    assert 0.95 <= decision.probabilities[PERSON] < 0.98
+    assert 0.95 <= decision.probabilities[PERSON] < 0.995
 
 
-def test_a_forgery_would_be_named_if_they_were_common(monkeypatch: pytest.MonkeyPatch) -> None:
-    fitted = replace(fusion.calibration(), prior=(0.01, 0.98, 0.01))
-    monkeypatch.setattr(fusion, "calibration", lambda: fitted)
-    assert (_at(0.45).label, _codes(_at(0.45))) == (FORGERY, ["identity.partial"])
+@pytest.mark.parametrize("value", [0.5, 0.7, 0.94])
+def test_a_likeness_with_strong_traces_is_never_the_person(value: float) -> None:
+    decision = _at(value, traces=ALARMED)
+    assert decision.label in (FORGERY, INCONCLUSIVE)
+    assert decision.probabilities[FORGERY] > 5 * _at(value).probabilities[FORGERY]
+    assert _codes(decision)[1] in ("forgery.found", "forgery.ambiguous")
+    assert decision.deciding[:2] == ("e4", "e10")
+
+
+def test_a_stranger_stays_someone_else_whatever_the_traces() -> None:
+    assert _at(0.02, traces=CALM).label == OTHER
+    assert _at(0.02, traces=ALARMED).label in (OTHER, INCONCLUSIVE)
+
+
+def test_traces_that_were_not_measured_say_so_and_weigh_nothing() -> None:
+    decision = _at(0.6, traces=(replace(SILENT, id="e10"),))
+    assert _codes(decision) == ["identity.matches", "forgery.not_measured"]
+    assert "too unlike" in decision.reasons[1].text
+    assert decision.probabilities == fusion.calibration().probabilities(0.6)
 
 
 def test_between_the_ranges_it_abstains_as_ambiguous() -> None:
     fitted = fusion.calibration()
-    between = [
-        value
-        for value in np.linspace(0, 0.6, 601).tolist()
-        if fitted.other_max < fitted.probabilities(value)[OTHER] < fitted.threshold
-    ]
+    values = np.linspace(0, 0.6, 601).tolist()
+    between = [v for v in values if _at(v).abstained and fitted.probabilities(v)[OTHER] > fitted.other_max]
     assert between
     for value in between:
-        assert _codes(_at(value)) == ["identity.ambiguous", "forgery.no_detector"]
+        assert _codes(_at(value)) == ["identity.ambiguous", "forgery.nothing_found"]
 
 
 @pytest.mark.parametrize("value", [-0.1, 0.05, 0.29, 0.65, 0.93])
@@ -121,14 +146,37 @@ def test_identity_that_was_not_measured_is_named_with_its_cause() -> None:
     assert tuple(decision.probabilities.values()) == fusion.calibration().prior
 
 
-def test_without_references_nothing_decides_not_even_a_manifest() -> None:
+def _alone(*traces: Evidence) -> Decision:
     manifest = Evidence("provenance.manifest", "provenance", "A C2PA manifest says captured.", True, id="e1")
-    missing = Evidence("forgery", "forgery", "No detector.", status="unavailable", id="e2")
-    decision = fusion.decide((manifest, missing), with_references=False)
+    return fusion.decide((manifest, *traces), with_references=False)
+
+
+def test_without_references_silence_leaves_the_prior_and_no_manifest_decides() -> None:
+    decision = _alone(*_detectors(0.1, 0.1, 0.1))
     assert decision.label == INCONCLUSIVE
     assert decision.probabilities == dict.fromkeys(SINGLE_LABELS, 1 / 3)
-    assert _codes(decision) == ["forgery.no_detector"]
+    assert _codes(decision) == ["forgery.nothing_found"]
+
+
+def test_without_references_and_detectors_the_cause_is_named() -> None:
+    decision = _alone(replace(SILENT, id="e2"))
+    assert decision.label == INCONCLUSIVE
+    assert decision.probabilities == dict.fromkeys(SINGLE_LABELS, 1 / 3)
+    assert _codes(decision) == ["forgery.not_measured"]
     assert decision.deciding == ("e2",)
+
+
+@pytest.mark.parametrize(("traces", "label"), [((0.9999, 0.05, 0.3), "manipulated"), ((0.1, 0.9999, 0.1), "synthetic")])
+def test_strong_traces_give_their_label(traces: tuple[float, float, float], label: str) -> None:
+    decision = _alone(*_detectors(*traces))
+    assert decision.label == label
+    assert decision.probabilities[label] >= 0.95
+    assert _codes(decision) == ["forgery.found"]
+
+
+def test_more_traces_never_make_a_photo_more_authentic() -> None:
+    found = [_alone(*_detectors(p, 0.3, 0.3)).probabilities["authentic"] for p in (0.5, 0.8, 0.95, 0.999)]
+    assert found == sorted(found, reverse=True)
 
 
 @pytest.mark.parametrize(("references", "labels"), [(True, REFERENCE_LABELS), (False, SINGLE_LABELS)])

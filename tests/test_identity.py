@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from facewitness.errors import NotMeasurable, ToolUnavailable
-from facewitness.tools import forgery, identity, image, weights
+from facewitness.errors import NotMeasurable
+from facewitness.tools import identity, image, weights
 from facewitness.tools.detection import detect
 from facewitness.tools.face import FaceView, Floats, Reference
 from facewitness.tools.image import Photo, RGBImage
@@ -97,11 +97,6 @@ def test_alike_references_agree(view: FaceView) -> None:
     agree = found["identity.references_agree"]
     assert isinstance(agree.value, float)
     assert agree.value > 0.9 and " agree " in agree.finding
-
-
-def test_without_a_forgery_detector_that_is_said(view: FaceView) -> None:
-    with pytest.raises(ToolUnavailable, match="There is no forgery detector yet"):
-        forgery.TOOL.measure(view, ())
 
 
 @pytest.mark.data

@@ -14,6 +14,11 @@ TEMPLATE = np.array(
 )
 """ArcFace (Deng et al. 2019): right eye, left eye, nose tip, right and left mouth corner in a 112 px crop."""
 
+WIDE = 1.35
+"""How much wider than the template the crop for forensic networks is: from the hairline to below the chin."""
+
+WIDE_SIZE = 160
+
 
 def align(rgb: RGBImage, points: Floats, size: int = 112) -> RGBImage:
     """Warp a face to the template.
@@ -28,6 +33,44 @@ def align(rgb: RGBImage, points: Floats, size: int = 112) -> RGBImage:
     """
     transform = similarity_transform(points.astype(np.float64), TEMPLATE * (size / 112))
     return cv2.warpAffine(rgb, transform, (size, size)).astype(np.uint8, copy=False)
+
+
+def wide_transform(points: Floats, size: int = WIDE_SIZE) -> NDArray[np.float64]:
+    """(2, 3) matrix from pixels of the photo to the wide crop of ``align_wide``."""
+    inset = 112 * (WIDE - 1) / 2
+    return similarity_transform(points.astype(np.float64), (TEMPLATE + inset) * (size / (112 * WIDE)))
+
+
+def align_wide(rgb: RGBImage, points: Floats, size: int = WIDE_SIZE) -> RGBImage:
+    """Warp a face to the template with its surroundings: the template's square widened by ``WIDE``.
+
+    Args:
+        rgb: (height, width, 3) uint8, RGB.
+        points: (5, 2) in the order of ``Face.points``.
+        size: Side of the square crop in pixels.
+
+    Returns:
+        (size, size, 3) uint8, RGB; what lies outside the photo repeats its border. Large faces are averaged down.
+    """
+    transform = wide_transform(points, size)
+    scale = float(np.hypot(transform[0, 0], transform[1, 0]))
+    rgb, origin = _around(rgb, points, scale, size)
+    points = points - origin
+    if scale < 0.5:
+        # Bilinear sampling beyond a factor of two would alias.
+        smaller = 2 * scale
+        rgb = cv2.resize(rgb, None, fx=smaller, fy=smaller, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+        points = (points + 0.5) * smaller - 0.5
+    transform = wide_transform(points, size)
+    return cv2.warpAffine(rgb, transform, (size, size), borderMode=cv2.BORDER_REPLICATE).astype(np.uint8, copy=False)
+
+
+def _around(rgb: RGBImage, points: Floats, scale: float, size: int) -> tuple[RGBImage, Floats]:
+    """The part of the photo that the crop can reach, whichever way it is turned, and where that part begins."""
+    centre, reach = points.mean(0), size / scale
+    low = np.clip(np.floor(centre - reach), 0, None).astype(int)
+    high = np.ceil(centre + reach).astype(int) + 1
+    return rgb[low[1] : high[1], low[0] : high[0]], low.astype(np.float32)
 
 
 def similarity_transform(source: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ..errors import AnimatedImage, FileTooLarge, TruncatedImage
-from . import jpeg_structure
+from . import jpeg_structure, png_text
 from .limits import MAX_BYTES, MAX_PARTS, check_size
 
 _PNG_START = 8
+XMP = png_text.XMP_KEYWORD
+_MOST_TEXTS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,8 @@ class Container:
         exif: TIFF block of the EXIF data, or empty.
         end: Offset of the first byte after the picture; what follows is no part of it.
         inverted: A CMYK JPEG without Adobe marker, whose inks a decoder that expects one would invert.
+        texts: Keyword and text of each note in the file, at most 64; XMP has the keyword ``XMP``, a JPEG comment an
+            empty one. They are what the file says: never print them as they are.
     """
 
     format: str
@@ -39,6 +43,7 @@ class Container:
     exif: bytes
     end: int
     inverted: bool = False
+    texts: tuple[tuple[str, str], ...] = ()
 
 
 class Chunk(NamedTuple):
@@ -63,13 +68,17 @@ def inspect(data: bytes, image_format: str) -> Container:
     if image_format == "JPEG":
         jpeg = jpeg_structure.parse(data)
         inverted = len(jpeg.sampling) == 4 and not jpeg.adobe
-        return Container("JPEG", jpeg.width, jpeg.height, jpeg.pixels, jpeg.exif, jpeg.end, inverted)
+        texts = [(XMP, jpeg.xmp)] if jpeg.xmp else []
+        texts += [("", jpeg.comment)] if jpeg.comment else []
+        notes = tuple((keyword, text.decode("utf-8", "replace")) for keyword, text in texts)
+        return Container("JPEG", jpeg.width, jpeg.height, jpeg.pixels, jpeg.exif, jpeg.end, inverted, notes)
     return _png(data) if image_format == "PNG" else _webp(data)
 
 
 def _png(data: bytes) -> Container:
     kept, exif, end, inflated = [data[:_PNG_START]], b"", 0, 0
     width = height = 0
+    texts: list[tuple[str, str]] = []
     for chunk in _png_chunks(data):
         if width == 0:
             width, height = _png_size(chunk)
@@ -82,12 +91,14 @@ def _png(data: bytes) -> Container:
             raise AnimatedImage(f"The PNG has {int.from_bytes(chunk.payload[:4], 'big')} frames; the limit is 1.")
         elif chunk.kind == b"eXIf":
             exif = bytes(chunk.payload)
-        elif chunk.kind in (b"iCCP", b"zTXt", b"iTXt"):
-            inflated += _inflated_size(chunk)
+        elif chunk.kind in (b"iCCP", *png_text.TEXT_KINDS):
+            inflated += png_text.inflated_size(chunk.kind, bytes(chunk.payload))
             if inflated > MAX_BYTES:
                 raise FileTooLarge(f"The PNG's metadata expand to over {MAX_BYTES:,} bytes; that is the limit.")
+            if chunk.kind != b"iCCP" and len(texts) < _MOST_TEXTS:
+                texts.append(png_text.read(chunk.kind, bytes(chunk.payload)))
         end = chunk.end
-    return Container("PNG", width, height, b"".join(kept), exif, end)
+    return Container("PNG", width, height, b"".join(kept), exif, end, texts=tuple(texts))
 
 
 def _png_chunks(data: bytes) -> Iterator[Chunk]:
@@ -113,32 +124,13 @@ def _png_size(chunk: Chunk) -> tuple[int, int]:
     return width, height
 
 
-def _inflated_size(chunk: Chunk) -> int:
-    """Bytes that the compressed part of an iCCP, zTXt or iTXt chunk expands to; stops just over the limit."""
-    payload = bytes(chunk.payload)
-    start = payload.find(b"\0") + 2
-    if chunk.kind == b"iTXt":
-        if payload[start - 1 : start] != b"\1":
-            return 0
-        language = payload.find(b"\0", start + 1)
-        start = payload.find(b"\0", language + 1) + 1
-    inflate, size = zlib.decompressobj(), 0
-    rest = payload[start:]
-    try:
-        while rest and size <= MAX_BYTES:
-            size += len(inflate.decompress(rest, 1 << 20))
-            rest = inflate.unconsumed_tail
-    except zlib.error:  # damaged metadata are no reason to refuse the picture
-        return size
-    return size
-
-
 def _webp(data: bytes) -> Container:
     end = 8 + int.from_bytes(data[4:8], "little")
     if end > len(data):
         raise TruncatedImage(f"The WEBP states {end:,} bytes but has {len(data):,}.")
     width = height = frames = 0
     exif = b""
+    texts: tuple[tuple[str, str], ...] = ()
     for chunk in _webp_chunks(data, end):
         if chunk.kind in (b"VP8 ", b"VP8L", b"VP8X"):
             size = _webp_size(chunk)
@@ -150,9 +142,11 @@ def _webp(data: bytes) -> Container:
                 raise AnimatedImage("The WEBP has 2 or more frames; the limit is 1.")
         elif chunk.kind == b"EXIF":
             exif = bytes(chunk.payload).removeprefix(b"Exif\0\0")
+        elif chunk.kind == b"XMP ":
+            texts = ((XMP, bytes(chunk.payload).decode("utf-8", "replace")),)
     if not width:
         raise TruncatedImage("The WEBP has no image data.")
-    return Container("WEBP", width, height, data[:end], exif, end)
+    return Container("WEBP", width, height, data[:end], exif, end, texts=texts)
 
 
 def _webp_chunks(data: bytes, end: int) -> Iterator[Chunk]:

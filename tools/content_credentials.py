@@ -14,31 +14,10 @@ from typing import Any, Literal
 
 import c2pa
 
+from .declared_source import SOURCE_TYPES
+
 State = Literal["Trusted", "Valid", "Invalid", "linked", "unreadable"]
 
-# IPTC vocabulary (cv.iptc.org/newscodes/digitalsourcetype); anything else a manifest declares is left out.
-GENERATED = ("trainedAlgorithmicMedia", "compositeWithTrainedAlgorithmicMedia", "algorithmicMedia")
-_SOURCE_TYPES = frozenset(
-    (
-        *GENERATED,
-        "algorithmicallyEnhanced",
-        "composite",
-        "compositeCapture",
-        "compositeSynthetic",
-        "computationalCapture",
-        "dataDrivenMedia",
-        "digitalArt",
-        "digitalCapture",
-        "digitalCreation",
-        "humanEdits",
-        "minorHumanEdits",
-        "negativeFilm",
-        "positiveFilm",
-        "print",
-        "screenCapture",
-        "virtualRecording",
-    )
-)
 OFFLINE = {
     "verify": {"remote_manifest_fetch": False, "ocsp_fetch": False, "verify_trust": True},
     # A second lock: unknown or renamed settings are ignored silently.
@@ -117,4 +96,4 @@ def _source_types(store: dict[str, Any]) -> set[str]:
         if str(assertion.get("label", "")).startswith("c2pa.actions")
         for action in assertion["data"].get("actions") or []
     )
-    return {term for term in declared if term in _SOURCE_TYPES}
+    return {term for term in declared if term in SOURCE_TYPES}

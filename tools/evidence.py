@@ -43,10 +43,31 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """Vector overlay in pixels of the upright photo: landmark points and closed or open outlines."""
+    """Overlay in pixels of the upright photo.
+
+    Attributes:
+        points: Landmarks.
+        outlines: Closed or open lines.
+        heat: Map of what was found where, values 0..1, rows from top to bottom; a coarse one will do, it is smoothed.
+        heat_box: x, y, width, height of what ``heat`` covers; not rotated, and may reach beyond the photo.
+
+    Raises:
+        ValueError: Heat without a box or the other way round, rows of unequal length, or a value outside 0..1.
+    """
 
     points: tuple[tuple[float, float], ...] = ()
     outlines: tuple[tuple[tuple[float, float], ...], ...] = ()
+    heat: tuple[tuple[float, ...], ...] = ()
+    heat_box: tuple[float, float, float, float] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a map that cannot be drawn, while the tool that made it can still be blamed."""
+        if bool(self.heat) != (self.heat_box is not None):
+            raise ValueError("heat and heat_box go together")
+        if len({len(row) for row in self.heat}) > 1 or not all(0 <= value <= 1 for row in self.heat for value in row):
+            raise ValueError("heat must have rows of one length with values in 0..1")
+        if self.heat_box is not None and not (len(self.heat[0]) and min(self.heat_box[2:]) > 0):
+            raise ValueError("heat must have columns, and its box a width and a height")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +87,7 @@ class Evidence:
         region: Where it was measured.
         picture: Overlay to draw, never pixels of the photo.
         status: ``ok``, or why there is no value.
+        usual: Least and greatest value that unaltered photos usually show, where that was measured.
         model: What produced it; None if no model or algorithm ran.
         id: Short citation key (``e1`` …), given when all evidence of an examination is collected.
         face: Face id (``f1`` …) or None for evidence about the whole photo.
@@ -84,6 +106,7 @@ class Evidence:
     model: ModelCard | None = None
     id: str = ""
     face: str | None = None
+    usual: tuple[float, float] | None = None
 
 
 def without_value(tool: str, error: BaseException, measure: str | None = None) -> Evidence:

@@ -13,11 +13,12 @@ from datetime import datetime
 from typing import NamedTuple
 
 _MAX_ENTRIES = 256
-_MAX_TEXT = 256
+_MAX_TEXT = 2048
 _MAX_THUMBNAIL = 65_535
-_ASCII, _SHORT, _LONG = 2, 3, 4
+_MAX_COMMENT = 4096
+_ASCII, _SHORT, _LONG, _UNDEFINED = 2, 3, 4, 7
 _MAKE, _MODEL, _ORIENTATION, _SOFTWARE, _MODIFIED = 0x010F, 0x0110, 0x0112, 0x0131, 0x0132
-_EXIF_TABLE, _CAPTURED = 0x8769, 0x9003
+_EXIF_TABLE, _CAPTURED, _DIGITISED, _COMMENT, _WIDTH, _HEIGHT = 0x8769, 0x9003, 0x9004, 0x9286, 0xA002, 0xA003
 _THUMBNAIL_START, _THUMBNAIL_LENGTH = 0x0201, 0x0202
 
 
@@ -33,7 +34,10 @@ class Exif:
         software: Program that wrote the file.
         orientation: 1 to 8.
         captured: When the picture was taken; local time of the camera, without zone.
+        digitised: When it was stored as numbers; likewise, and for a digital camera the same.
         modified: When the file was written; likewise.
+        size: Width and height in pixels, as the camera or program noted them.
+        comment: Start of the user's comment, where image generators put their settings.
         thumbnail: Bytes of the embedded JPEG preview.
     """
 
@@ -42,7 +46,10 @@ class Exif:
     software: str | None = None
     orientation: int | None = None
     captured: datetime | None = None
+    digitised: datetime | None = None
     modified: datetime | None = None
+    size: tuple[int, int] | None = None
+    comment: str | None = None
     thumbnail: bytes | None = None
 
 
@@ -62,13 +69,17 @@ def read(block: bytes) -> Exif:
     detail, _ = _table(block, order, _value(block, order, main, _EXIF_TABLE) or 0)
     preview, _ = _table(block, order, following)
     orientation = _value(block, order, main, _ORIENTATION)
+    width, height = _value(block, order, detail, _WIDTH), _value(block, order, detail, _HEIGHT)
     return Exif(
         make=_text(block, order, main, _MAKE),
         model=_text(block, order, main, _MODEL),
         software=_text(block, order, main, _SOFTWARE),
         orientation=orientation if orientation in range(1, 9) else None,
         captured=_time(_text(block, order, detail, _CAPTURED)),
+        digitised=_time(_text(block, order, detail, _DIGITISED)),
         modified=_time(_text(block, order, main, _MODIFIED)),
+        size=(width, height) if width and height else None,
+        comment=_comment(block, order, detail),
         thumbnail=_thumbnail(block, order, preview),
     )
 
@@ -112,6 +123,20 @@ def _text(block: bytes, order: str, table: dict[int, _Entry], tag: int) -> str |
     start = entry.where if entry.length <= 4 else _number(block, order, entry.where, _LONG)
     raw = block[start : start + min(entry.length, _MAX_TEXT)].split(b"\0")[0]
     return raw.decode("utf-8", "replace").strip() or None
+
+
+def _comment(block: bytes, order: str, table: dict[int, _Entry]) -> str | None:
+    """The user's comment: eight bytes name its encoding (CIPA DC-008, 4.6.6)."""
+    entry = table.get(_COMMENT)
+    if entry is None or entry.kind != _UNDEFINED or entry.length <= 8:
+        return None
+    start = _number(block, order, entry.where, _LONG)
+    raw = block[start : start + min(entry.length, _MAX_COMMENT)]
+    if not raw.startswith(b"UNICODE\0"):
+        return raw[8:].decode("utf-8", "replace").strip("\0 ") or None
+    # UTF-16 in either order: writers disagree whether it follows the TIFF block; ASCII text shows which one it is.
+    big = raw[8::2].count(0) >= raw[9::2].count(0)
+    return raw[8:].decode("utf-16-be" if big else "utf-16-le", "replace").strip("\0 ") or None
 
 
 def _time(text: str | None) -> datetime | None:

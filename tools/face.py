@@ -11,9 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from .image import Photo
+    from .forensic_network import Traces
+    from .image import Photo, RGBImage
+    from .trace_calibration import Judgement
 
 T = TypeVar("T")
+_SHARED = ("mesh", "pose", "feature", "crop", "traces", "judgement")
 Floats = NDArray[np.float32]
 
 
@@ -74,15 +77,36 @@ class FaceView:
     """A photo and one of its faces, with what several tools need computed at most once.
 
     Thread-safe: tools run in parallel on the same view; mesh and feature can be computed at the same time. The modules
-    that compute them are imported on use, since they build on this one.
+    that compute them are imported on use, since they build on this one. ``commercial_only`` restricts the weights to
+    those whose licence and training data allow commercial use.
     """
 
     photo: Photo
     face: Face
     _memo: dict[str, Any] = field(default_factory=dict)
-    _locks: dict[str, threading.Lock] = field(
-        default_factory=lambda: {name: threading.Lock() for name in ("mesh", "pose", "feature")}
-    )
+    _locks: dict[str, threading.Lock] = field(default_factory=lambda: {name: threading.Lock() for name in _SHARED})
+    commercial_only: bool = False
+
+    @property
+    def crop(self) -> RGBImage:
+        """(160, 160, 3) uint8 RGB, aligned, with surroundings: see ``alignment.align_wide``."""
+        from .alignment import align_wide
+
+        return self._once("crop", lambda: align_wide(self.photo.rgb, self.face.points))
+
+    @property
+    def traces(self) -> Traces:
+        """What the embedded forensic network reads in the crop."""
+        from .forensic_network import read
+
+        return self._once("traces", lambda: read(self.crop[None])[0])
+
+    @property
+    def judgement(self) -> Judgement:
+        """What the traces mean, calibrated."""
+        from .trace_calibration import judge
+
+        return self._once("judgement", lambda: judge(self.traces, self.crop))
 
     @property
     def mesh(self) -> Mesh:

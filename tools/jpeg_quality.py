@@ -41,6 +41,10 @@ def _scaled(base: tuple[tuple[int, ...], ...]) -> NDArray[np.int64]:
 
 
 _STANDARD = (_scaled(_LUMINANCE), _scaled(_CHROMINANCE))
+STANDARD_LUMINANCE = _STANDARD[0]
+"""(100, 64): the luminance table of each quality from 1 to 100, in zigzag order."""
+ZIGZAG = tuple(_ZIGZAG)
+"""Row-wise number in an 8 x 8 block of each value of a table."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ _EOI, _SOS, _DQT, _SOI = 0xD9, 0xDA, 0xDB, 0xD8
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _DECODABLE = {0xC0, 0xC1, 0xC2, 0xC9, 0xCA}  # Huffman or arithmetic; sequential or progressive
 _PROGRESSIVE = {0xC2, 0xCA}
+_XMP = b"http://ns.adobe.com/xap/1.0/\0"
 # The decoder is given tables, frame, restart interval, JFIF and Adobe (which fix the colour space), no other metadata.
 _NEEDED = _FRAMES | {0xC4, 0xCC, _DQT, 0xDD, 0xE0, 0xEE}
 
@@ -43,6 +44,8 @@ class JpegStructure:
         adobe: Has an Adobe marker.
         multi_picture: Declares further pictures behind the first (MPF; HDR gain maps, depth maps, bursts).
         exif: TIFF block of the EXIF segment, or empty.
+        xmp: XMP packet, or empty; an extension in further segments is left out.
+        comment: Content of the first comment segment, or empty.
         pixels: The same picture without metadata segments.
     """
 
@@ -56,6 +59,8 @@ class JpegStructure:
     adobe: bool = False
     multi_picture: bool = False
     exif: bytes = b""
+    xmp: bytes = b""
+    comment: bytes = b""
     pixels: bytes = b""
 
 
@@ -118,6 +123,10 @@ def _add_header(jpeg: JpegStructure, segment: Segment, missing: dict[int, list[i
         jpeg.tables += _quantisation(payload)
     elif marker == 0xE1 and payload.startswith(b"Exif\0") and not jpeg.exif:
         jpeg.exif = payload[6:]
+    elif marker == 0xE1 and payload.startswith(_XMP) and not jpeg.xmp:
+        jpeg.xmp = payload[len(_XMP) :]
+    elif marker == 0xFE and not jpeg.comment:
+        jpeg.comment = payload
     elif marker == 0xE2 and payload.startswith(b"MPF\0"):
         jpeg.multi_picture = True
     elif marker == 0xEE and payload.startswith(b"Adobe"):

@@ -21,7 +21,8 @@ note om-d optical optio pen pixel plus poco powershot pro r rebel redmi s se sty
 vii x xperia xr xs xt z zenfone zoom zv
 """
 _PROGRAMS = """
-acdsee adobe affinity android aperture bing bridge c2pa c2pa-rs c2patool camera capture capcut chatgpt classic
+a1111 acdsee adobe ai draw faceswap facefusion fooocus grok ideogram invoke invokeai leonardo novelai reface roop
+swarmui things affinity android aperture bing bridge c2pa c2pa-rs c2patool camera capture capcut chatgpt classic
 claim comfyui content core creator dall-e darktable diffusion digikam express faceapp facetune ffmpeg firefly
 flux gemini generator gimp hdr imagemagick imagen instagram ios ipados irfanview krita library lightroom linux
 macintosh macos meitu midjourney openai openai-api one os paint paint.net photomator photos photoshop picasa
@@ -29,6 +30,40 @@ picsart pixelmator python raw rawtherapee remini responsible sdk shotwell snapse
 vsco webui windows facewitness
 """
 _WORDS = frozenset((_MAKERS + _LINES + _PROGRAMS).split())
+# What the words above tell of a program, the first that fits; of a file they tell only what it declares.
+_KINDS = (
+    (
+        "an image generator",
+        r"automatic1111|a1111|comfyui|dall-?e\b|draw things|firefly|fooocus|grok|ideogram|imagen\b|invoke ?ai"
+        r"|leonardo\.?ai|midjourney|novelai|openai|chatgpt|stable ?diffusion|stability ?ai|swarmui",
+    ),
+    ("a face-editing app", r"faceapp|facefusion|facetune|faceswap|meitu|\breface\b|remini|\broop\b"),
+    (
+        "an editing program",
+        r"acdsee|affinity|aperture|bridge|capture one|darktable|digikam|gimp|imagemagick|irfanview|krita|lightroom"
+        r"|luminar|paint|photomator|photopea|photoshop|picasa|picsart|pixelmator|rawtherapee|shotwell|snapseed|vsco",
+    ),
+)
+# Makers by what stands in a model's name.
+_MAKERS_OF = {
+    "apple": r"iphone|ipad",
+    "canon": r"canon|\beos\b|powershot|\bixus\b",
+    "casio": r"casio|exilim",
+    "fujifilm": r"fuji|finepix",
+    "google": r"google|\bpixel\b",
+    "huawei": r"huawei",
+    "kodak": r"kodak",
+    "leica": r"leica",
+    "nikon": r"nikon|coolpix",
+    "olympus": r"olympus",
+    "panasonic": r"panasonic|lumix",
+    "pentax": r"pentax",
+    "samsung": r"samsung|galaxy",
+    "sony": r"\bsony\b|xperia|cyber-shot|\bilce-|\bdslr-a|\bdsc-",
+    "xiaomi": r"xiaomi|redmi|\bpoco\b",
+}
+# One company under two names, or cameras that are sold under both.
+_PARTNERS = ({"leica", "panasonic"}, {"leica", "huawei"}, {"leica", "xiaomi"})
 _MODEL_NUMBER = re.compile(r"[A-Za-z]{0,5}-?\d[A-Za-z0-9.]{0,11}")
 _MAX_WORDS = 8
 _MAX_LENGTH = 64
@@ -45,3 +80,20 @@ def known_name(text: str) -> str | None:
     if not any(word.lower() in _WORDS for word in kept):
         return None
     return " ".join(kept)[:_MAX_LENGTH].strip()
+
+
+def program_kind(text: str) -> str | None:
+    """What kind of program a text names: ``an image generator`` …; None if none of those known."""
+    return next((kind for kind, words in _KINDS if re.search(words, text[:256], re.IGNORECASE)), None)
+
+
+def makers(text: str) -> frozenset[str]:
+    """Camera makers that a text names, by their own name or by that of a product line."""
+    return frozenset(name for name, words in _MAKERS_OF.items() if re.search(words, text[:256], re.IGNORECASE))
+
+
+def contradict(first: frozenset[str], second: frozenset[str]) -> bool:
+    """Whether two texts name makers, and none that could stand in both."""
+    if not first or not second or first & second:
+        return False
+    return not any(pair & first and pair & second for pair in _PARTNERS)

@@ -11,7 +11,10 @@ from .evidence import Evidence
 from .face import FaceView, Reference
 from .image import Photo
 
-MODULES = ("quality", "head_pose", "identity", "action_units", "expression", "forgery", "provenance")
+MODULES = (
+    "quality", "head_pose", "identity", "action_units", "expression", "manipulation", "synthesis", "morph",
+    "presentation_attack", "provenance",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,9 @@ Tool = PhotoTool | FaceTool
 
 @cache
 def tools() -> dict[str, Tool]:
-    """All tools by name, in the order in which their evidence is reported."""
+    """All tools by name, in the order in which their evidence is reported; plug-ins come last."""
+    from .plugins import face_tools
+
     found: list[Tool] = [import_module(f".{module}", __package__).TOOL for module in MODULES]
+    found += face_tools()
     return {tool.name: tool for tool in found}

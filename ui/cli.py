@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -28,6 +29,7 @@ app.command("people")(people.people)
 app.command()(people.forget)
 
 INTERRUPTED = 130  # what Typer makes of Ctrl-C
+COMMERCIAL_HELP = "Use no weights whose terms do not allow commercial use."
 MODEL_HELP = "Who writes the reasoning: embedded, none, or URL#name of an OpenAI-compatible server."
 
 
@@ -40,6 +42,9 @@ def examine(
     face: Annotated[int | None, typer.Option(min=1, help="1 is the largest face.")] = None,
     all_faces: Annotated[bool, typer.Option("--all-faces", help="A verdict for each face.")] = False,
     model: Annotated[str, typer.Option(envvar="FACEWITNESS_MODEL", help=MODEL_HELP)] = "embedded",
+    commercial_only: Annotated[
+        bool, typer.Option("--commercial-only", envvar="FACEWITNESS_COMMERCIAL_ONLY", help=COMMERCIAL_HELP)
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="The record on stdout, nothing else.")] = False,
     out: Annotated[Path | None, typer.Option(help="Folder for record, overlay pictures and page.")] = None,
 ) -> None:
@@ -61,6 +66,7 @@ def examine(
             question=question,
             face=face,
             model=model,
+            commercial_only=commercial_only,
             all_faces=all_faces,
             on_progress=on_progress,
         )
@@ -84,7 +90,7 @@ def _load(path: Path) -> Photo:
     try:
         return load(path)
     except InputError as error:
-        raise type(error)(f"{path.name}: {error}") from None
+        raise type(error)(f"{path.name or path}: {error}") from None
 
 
 @app.command()
@@ -107,24 +113,46 @@ def schema() -> None:
 
 def main() -> None:
     """Entry point: an error of facewitness is one line with its code, never a traceback."""
+    _refuse_closed_output()
     _quiet_libraries()
+    try:
+        code = _command()
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        code = _interrupted()
+    except OSError as error:
+        # Standard output cannot be written: the reader went away (`| head`), or the disk is full.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print(f"facewitness: output: {error.strerror}", file=sys.stderr)
+        code = 1
+    # All is said: an interrupt while the interpreter winds down would only look like a failure.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise SystemExit(code)
+
+
+def _command() -> int:
     try:
         app()
     except FacewitnessError as error:
         # A file name may hold control characters.
         message = "".join(c if c.isprintable() else "?" for c in str(error))
         print(f"facewitness: {error.code}: {message}", file=sys.stderr)
-        raise SystemExit(error.exit_code) from None
+        return error.exit_code
     except SystemExit as done:
-        if done.code != INTERRUPTED:
-            raise
-        print("facewitness: interrupted", file=sys.stderr, flush=True)
-        os._exit(INTERRUPTED)  # native code in a tool's thread does not survive the interpreter's end
-    except OSError as error:
-        # Standard output cannot be written: the reader went away (`| head`), or the disk is full.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        print(f"facewitness: output: {error.strerror}", file=sys.stderr)
-        raise SystemExit(1) from None
+        return _interrupted() if done.code == INTERRUPTED else int(done.code or 0)
+    return 0
+
+
+def _interrupted() -> NoReturn:
+    print("facewitness: interrupted", file=sys.stderr, flush=True)
+    os._exit(INTERRUPTED)  # native code in a tool's thread does not survive the interpreter's end
+
+
+def _refuse_closed_output() -> None:
+    """Where the caller closed standard output, writing fails, and no file that is opened later takes its place."""
+    if sys.stdout is None:
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 1)
+        sys.stdout = os.fdopen(1, "w")
 
 
 def _quiet_libraries() -> None:

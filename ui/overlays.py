@@ -11,6 +11,8 @@ from PIL import Image, ImageDraw, ImageFont
 from ..agent.record import Box, EvidenceInfo, NamedBox, Record
 from ..tools.evidence import Picture
 from ..tools.image import RGBImage
+from . import heat
+from .parts import is_part
 
 MAX_SIDE = 1600
 """Longest side of a drawn picture in pixels."""
@@ -18,12 +20,17 @@ MIN_SIDE = 800
 """A close-up smaller than this is enlarged, so that lines stay finer than what they mark."""
 MARGIN = 0.9
 """Surroundings shown around a close-up, as a share of its longer side."""
+HEAT_MARGIN = 0.15
+"""The same around a map, which shows the surroundings of the face itself."""
 
 PLAIN_REGION = "face"
 _SUBJECT = (255, 214, 10)
 _OTHER = (255, 255, 255)
 _MARK = (64, 224, 255)
 _CASING = (0, 0, 0)
+_PAPER = (24, 24, 24)
+_GROUND = (150, 150, 150)
+"""Under the colours of the legend: about as light as what they lie on."""
 
 Point = tuple[float, float]
 Colour = tuple[int, int, int]
@@ -45,11 +52,12 @@ class Layer:
 
 
 def layers(record: Record, pictures: Mapping[str, Picture]) -> list[Layer]:
-    """Pictures, and regions other than the plain face; evidence from the same place shares a layer."""
+    """Pictures, and regions other than the plain face and its parts; evidence from the same place shares a layer."""
     found: dict[tuple[NamedBox | None, Picture | None], list[EvidenceInfo]] = {}
     for item in record.evidence:
         picture = pictures.get(item.id)
-        if picture is not None or (item.region is not None and item.region.name != PLAIN_REGION):
+        marked = item.region is not None and item.region.name != PLAIN_REGION and not is_part(item)
+        if picture is not None or marked:
             # A picture says more than the box around it, and evidence of one mesh shares the picture.
             found.setdefault((None if picture else item.region, picture), []).append(item)
     return [
@@ -79,8 +87,11 @@ def draw_evidence(rgb: RGBImage, evidence: EvidenceInfo, picture: Picture | None
     height, width = rgb.shape[:2]
     if picture is None and evidence.region is None:
         return _Canvas(rgb, Box(x=0, y=0, width=width, height=height)).pixels()
-    canvas = _Canvas(rgb, surroundings(_bounds(evidence.region, picture), MARGIN, width, height), MIN_SIDE)
+    margin = HEAT_MARGIN if picture and picture.heat else MARGIN
+    canvas = _Canvas(rgb, surroundings(_bounds(evidence.region, picture), margin, width, height), MIN_SIDE)
     if picture is not None:
+        if picture.heat:
+            canvas.heat(picture)
         for outline in picture.outlines:
             canvas.line(outline, _MARK)
         canvas.points(picture.points, _MARK)
@@ -107,6 +118,9 @@ def crop(rgb: RGBImage, box: Box) -> Image.Image:
 
 def _bounds(region: Box | None, picture: Picture | None) -> Box:
     marks = [point for outline in picture.outlines for point in outline] + list(picture.points) if picture else []
+    if picture and picture.heat_box:
+        x, y, across, down = picture.heat_box
+        marks += [(x, y), (x + across, y + down)]
     if not marks:
         assert region is not None
         return region
@@ -143,6 +157,37 @@ class _Canvas:
     def points(self, points: Sequence[Point], colour: Colour) -> None:
         for point in points:
             self._draw.circle(self._place(point), self._width * 0.9, fill=colour, outline=_CASING)
+
+    def heat(self, picture: Picture) -> None:
+        """A map with its contour lines, a frame around what it covers, and the legend below the photo."""
+        assert picture.heat_box is not None
+        values = heat.sampled(picture, self._image.size, self._origin, self._scale)
+        layer = Image.fromarray(heat.coloured(values))
+        self._image.paste(layer, mask=layer)
+        x, y, width, height = picture.heat_box
+        frame = [self._place(point) for point in _corners(Box(x=x, y=y, width=width, height=height))]
+        self._draw.line(frame, fill=_OTHER, width=1)
+        for outline in heat.contours(picture):
+            self.line(outline, _OTHER)
+        self._legend()
+
+    def _legend(self) -> None:
+        """The scale with its ends and the contour's level, on a strip of its own so that it hides nothing."""
+        width, height = self._image.size
+        size = max(14, round(max(width, height) / 40))
+        strip = Image.new("RGB", (width, size * 3), _PAPER)
+        bar = Image.fromarray(heat.scale()).resize((max(1, width - 2 * size), size), Image.Resampling.BILINEAR)
+        strip.paste(_GROUND, (size, size // 2, size + bar.width, size // 2 + size))
+        strip.paste(bar, (size, size // 2), bar)
+        draw, font = ImageDraw.Draw(strip), ImageFont.load_default(size)
+        for value, anchor in ((0.0, "la"), (heat.LEVEL, "ma"), (1.0, "ra")):
+            draw.text((size + value * bar.width, size * 1.6), f"{value:g}", _OTHER, font, anchor)
+        middle = size + heat.LEVEL * bar.width
+        draw.line([(middle, size // 2), (middle, size // 2 + size)], fill=_OTHER, width=self._width)
+        extended = Image.new("RGB", (width, height + strip.height))
+        extended.paste(self._image)
+        extended.paste(strip, (0, height))
+        self._image, self._draw = extended, ImageDraw.Draw(extended)
 
     def text(self, text: str, box: Box, colour: Colour) -> None:
         """Above the box's upper left corner, or inside it where the photo ends."""

@@ -7,31 +7,33 @@ import hashlib
 import os
 import secrets
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cache
 from io import BytesIO
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
+from numpy.typing import NDArray
 from PIL import Image
 
-from ..agent.record import Box, EvidenceInfo, Record
+from ..agent.record import EvidenceInfo, Record
 from ..errors import InvalidOption
+from ..tools.evidence import Picture
 from ..tools.image import RGBImage
-from . import overlays
-from .overlays import Layer
+from . import heat, overlays
+from .parts import columns, is_part, parts, position
+from .views import close_up_of, views_of
 from .wording import percent, sentences
 
 if TYPE_CHECKING:
     from ..agent.examine import Examination
 
 EMBEDDED_SIDE = 1200
-CLOSE_UP_MARGIN = 0.45
-CLOSE_UP_SHARE = 0.6
-"""A close-up that shows more of the photo than this says no more than the photo."""
+HEAT_SIDE = 128
+"""Pixels along the longer side of an embedded map; the browser smooths it further."""
 
 STATUSES = {
     "ok": "Measured",
@@ -118,6 +120,7 @@ def render(examination: Examination) -> str:
         width=rgb.shape[1],
         height=rgb.shape[0],
         sections=sections,
+        scale=_png_uri(heat.scale()),
         first=examination.records[0],
     )
 
@@ -135,6 +138,7 @@ def _template() -> Template:
     )
     environment.filters |= {"percent": percent, "words": words, "moment": _moment}
     environment.globals |= {"statuses": STATUSES, "tones": TONES, "measurement": measurement}
+    environment.globals |= {"heat_uri": _heat_uri, "contours": heat.contours, "level": heat.LEVEL, "position": position}
     return environment.get_template("page.html.j2")
 
 
@@ -152,22 +156,12 @@ def _csp_hash(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-@dataclass(frozen=True, slots=True)
-class View:
-    """One way to look at the photo: ``base`` names the embedded picture that fills ``box``."""
-
-    label: str
-    base: str
-    box: Box
-    layer: Layer | None = None
-    faces: bool = False
-
-
 def _section(record: Record, examination: Examination, index: int) -> dict[str, Any]:
     """What the template needs for one record; ``key`` keeps ids of several records apart."""
     drawn = overlays.layers(record, examination.pictures)
-    close_up = _close_up(record, examination.photo.rgb)
+    close_up = close_up_of(record, examination.photo.rgb, drawn)
     text = sentences(record.explanation)
+    listed = [item for item in record.evidence if not is_part(item)]
     return {
         "key": record.subject or f"r{index}",
         "record": record,
@@ -175,12 +169,16 @@ def _section(record: Record, examination: Examination, index: int) -> dict[str, 
         "deciding": [item for key in record.verdict.deciding for item in record.evidence if item.id == key],
         # The summary often states the reason; the card says it once.
         "reasons": [reason for reason in record.verdict.reasons if reason.text not in record.explanation.summary],
-        "tools": [(tool, list(items)) for tool, items in groupby(record.evidence, lambda item: item.tool)],
-        "missing": [item for item in record.evidence if item.status != "ok"],
+        "tools": _by_tool(listed),
+        "parts": parts(record.evidence),
+        "columns": columns(record.evidence),
+        "missing": [item for item in listed if item.status != "ok"],
+        "missing_parts": _by_tool([item for item in record.evidence if is_part(item) and item.status != "ok"]),
         "summary": text["summary"],
         "reasoning": [(section, text[section]) for section in ("observations", "interpretation", "conclusion")],
         "layers": drawn,
-        "views": _views(record, examination.photo.rgb, drawn, close_up),
+        "maps": [layer for layer in drawn if layer.picture and layer.picture.heat],
+        "views": views_of(record, examination.photo.rgb, drawn, close_up),
         "close_up": close_up
         and {
             "box": close_up,
@@ -190,34 +188,8 @@ def _section(record: Record, examination: Examination, index: int) -> dict[str, 
     }
 
 
-def _close_up(record: Record, rgb: RGBImage) -> Box | None:
-    """The subject and its surroundings, unless that is most of the photo."""
-    height, width = rgb.shape[:2]
-    for face in record.faces:
-        if face.id == record.subject:
-            box = overlays.surroundings(face.box, CLOSE_UP_MARGIN, width, height)
-            return box if box.width * box.height < CLOSE_UP_SHARE * width * height else None
-    return None
-
-
-def _views(record: Record, rgb: RGBImage, drawn: Sequence[Layer], close_up: Box | None) -> list[View]:
-    whole = Box(x=0, y=0, width=rgb.shape[1], height=rgb.shape[0])
-    views = [View("Photo", "photo", whole)]
-    if record.faces:
-        views.append(View("Faces", "photo", whole, faces=True))
-    if close_up:
-        views.append(View("Close-up", "close-up", close_up))
-    for layer in drawn:
-        near = close_up is not None and _inside(layer.bounds, close_up)
-        base, box = ("close-up", close_up) if near and close_up else ("photo", whole)
-        views.append(View(layer.label, base, box, layer=layer))
-    return views
-
-
-def _inside(inner: Box, outer: Box) -> bool:
-    right, bottom = inner.x + inner.width, inner.y + inner.height
-    across = outer.x <= inner.x and right <= outer.x + outer.width
-    return across and outer.y <= inner.y and bottom <= outer.y + outer.height
+def _by_tool(evidence: Sequence[EvidenceInfo]) -> list[tuple[str, list[EvidenceInfo]]]:
+    return [(tool, list(items)) for tool, items in groupby(evidence, lambda item: item.tool)]
 
 
 def measurement(item: EvidenceInfo) -> str:
@@ -246,6 +218,14 @@ def _data_uri(image: Image.Image) -> str:
     """A JPEG of at most ``EMBEDDED_SIDE`` pixels a side, made from the pixels alone."""
     image.thumbnail((EMBEDDED_SIDE, EMBEDDED_SIDE), Image.Resampling.LANCZOS)
     return "data:image/jpeg;base64," + base64.b64encode(_save(image, "JPEG", quality=88)).decode()
+
+
+def _heat_uri(picture: Picture) -> str:
+    return _png_uri(heat.coloured(heat.smoothed(picture, HEAT_SIDE)))
+
+
+def _png_uri(rgba: NDArray[np.uint8]) -> str:
+    return "data:image/png;base64," + base64.b64encode(_save(Image.fromarray(rgba), "PNG", optimize=True)).decode()
 
 
 def _encode(rgb: RGBImage, fmt: str) -> bytes:

@@ -74,7 +74,7 @@ def _template(path: Path, keep_photo: bool) -> Template:
         view = only_face(photo)
         return Template(view.feature, photo.sha256, weights.card("sface"), photo.data if keep_photo else None)
     except FacewitnessError as error:
-        error.args = (f"{path.name}: {error}",)
+        error.args = (f"{path.name or path}: {error}",)
         raise
 
 

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..agent.record import ClaimInfo, EvidenceInfo, Record
+from .parts import TOOLS, is_part, parts
 from .wording import percent, sentences
 
 STYLES = {
@@ -66,10 +67,11 @@ def _title(stage: str) -> str:
 
 
 def show(record: Record, console: Console | None = None) -> None:
-    """Print a verdict: card, deciding findings, what was not measurable, reasoning, models."""
+    """Print a verdict: card, deciding findings, parts of the face, what was not measurable, reasoning, models."""
     console = console or Console(highlight=False)
     console.print(_card(record))
     _section(console, "What decides", _deciding(record))
+    _section(console, "Part by part, from 0 to 1", _part_by_part(record))
     _section(console, "Not measured", _not_measured(record))
     for section, claims in sentences(record.explanation).items():
         if section != "summary":
@@ -112,7 +114,23 @@ def _deciding(record: Record) -> list[Text]:
 
 
 def _not_measured(record: Record) -> list[Text]:
-    return [_finding(item) for item in record.evidence if item.status != "ok"]
+    return [_finding(item) for item in record.evidence if item.status != "ok" and not is_part(item)]
+
+
+def _part_by_part(record: Record) -> list[Text]:
+    """One line for each tool that looks at the parts of a face, the greatest value first."""
+    rows = parts(record.evidence)
+    lines = []
+    for tool, heading in TOOLS.items():
+        found = {row.name: row.found[tool] for row in rows if tool in row.found}
+        measured = {name: item for name, item in found.items() if item.status == "ok"}
+        said = [
+            f"{name} {item.value:.2f}"
+            for name, item in sorted(measured.items(), key=lambda pair: -float(pair[1].value or 0))
+        ]
+        said += [f"{name} not measured" for name in found if name not in measured]
+        lines += [Text(f"{heading}: {', '.join(said)}")] if said else []
+    return lines
 
 
 def _finding(item: EvidenceInfo) -> Text:
@@ -141,8 +159,8 @@ def _footer(record: Record) -> Text:
     explanation = record.explanation
     writer = explanation.model or "the template"
     why = f" ({explanation.why_template})" if explanation.why_template else ""
-    restricted = [model.name for model in record.models if model.commercial_use is False]
-    licences = f"not for commercial use: {', '.join(restricted)}" if restricted else "all allow commercial use"
+    others = [model.name for model in record.models if model.commercial_use is not True]
+    licences = f"commercial use forbidden or not known: {', '.join(others)}" if others else "all allow commercial use"
     return Text(
         f"\nReasoning written by {writer}{why}. {len(record.models)} models and methods, {licences}.\n"
         f"{record.id}, photo sha256 {record.image.sha256[:12]}, {record.timings_ms['total'] / 1000:.1f} s",

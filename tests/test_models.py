@@ -1,0 +1,90 @@
+"""``facewitness models`` with plug-ins: what is listed, fetched and checked."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from facewitness.errors import InvalidOption, WeightsMismatch, WeightsMissing
+from facewitness.tools import weights
+from facewitness.ui.models import _size, app
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a plug-in whose file lies in a local folder, and one that is wrong."""
+    monkeypatch.setenv("FACEWITNESS_HOME", str(tmp_path))
+    body = b"\x08 an ONNX of sorts"
+    (tmp_path / "net.onnx").write_bytes(body)
+    (tmp_path / "plugins.toml").write_text(
+        f'[mine]\nadapter = "arcface_onnx"\nfolder = "{tmp_path}"\nfile = "net.onnx"\n'
+        f'sha256 = "{hashlib.sha256(body).hexdigest()}"\nlicence = "CC-BY-NC-4.0"\ncommercial_use = false\n'
+        'terms = "for research"\n[pyfeat]\n',
+        "utf-8",
+    )
+    return tmp_path
+
+
+def listed() -> dict[str, dict[str, object]]:
+    return {row["name"]: row for row in json.loads(CliRunner().invoke(app, ["list", "--json"]).stdout)}
+
+
+def test_json_lists_weights_and_plugins(home: Path) -> None:
+    rows = listed()
+    assert rows["yunet"]["kind"] == "weights"
+    mine = rows["matcher.mine"]
+    assert (mine["kind"], mine["state"], mine["present"]) == ("plugin", "active", True)
+    assert (mine["licence"], mine["commercial_use"], mine["terms"]) == ("CC-BY-NC-4.0", False, "for research")
+    assert "sha256: Field required" in str(rows["action_units.pyfeat"]["state"])
+    offered = rows["detector.gend_clip_l_14"]
+    assert (offered["state"], offered["commercial_use"]) == ("offered", False)
+    assert rows["detector.deep_fake_detector_v2"]["commercial_use"] is None
+    (home / "net.onnx").unlink()
+    assert listed()["matcher.mine"]["present"] is False
+
+
+def test_the_table_says_whether_it_may_be_used_commercially(home: Path) -> None:
+    text = CliRunner().invoke(app, ["list"]).stdout
+    blocks = {block.split()[0]: block for block in text.split("\n\n")[0].replace("\n  ", " ").splitlines()}
+    assert "CC-BY-NC-4.0, no commercial use" in blocks["matcher.mine"]
+    assert "Apache-2.0, commercial use not known" in blocks["detector.deep_fake_detector_v2"]
+    assert "Apache-2.0, commercial use allowed" in blocks["matcher.auraface"]
+    assert "offered" in blocks["matcher.auraface"]
+    assert "present" in blocks["matcher.mine"]
+
+
+def test_a_source_is_shown_in_full(home: Path) -> None:
+    text = CliRunner().invoke(app, ["list"]).stdout
+    for weight in weights.entries():
+        for source in weight.sources:
+            for named in ("url", "revision", "repo", "requirement", "member"):
+                assert getattr(source, named, "") in text
+
+
+def test_sizes_have_a_digit_before_the_point() -> None:
+    assert [_size(count) for count in (2851, 122_489, 10_667_852)] == ["2.9 kB", "122.5 kB", "10.7 MB"]
+
+
+def test_pull_and_verify_know_plugins(home: Path) -> None:
+    assert CliRunner().invoke(app, ["pull", "mine"]).stdout == "1 present and verified.\n"
+    assert CliRunner().invoke(app, ["verify", "mine", "action_units"]).stdout == "action_units: ok\nmine: ok\n"
+    (home / "net.onnx").write_bytes(b"\x08 another")
+    damaged = CliRunner().invoke(app, ["verify", "mine"])
+    assert damaged.stdout == "mine: damaged\n"
+    assert isinstance(damaged.exception, WeightsMismatch)
+    assert isinstance(CliRunner().invoke(app, ["pull", "mine"]).exception, WeightsMismatch)
+    (home / "net.onnx").unlink()
+    assert CliRunner().invoke(app, ["verify", "mine"]).stdout == "mine: missing\n"
+    assert isinstance(CliRunner().invoke(app, ["pull", "mine"]).exception, WeightsMissing)
+
+
+@pytest.mark.parametrize("name", ["nobody", "pyfeat"])
+def test_a_name_of_nothing_is_refused_before_anything_is_fetched(home: Path, name: str) -> None:
+    result = CliRunner().invoke(app, ["pull", "yunet", name])
+    assert isinstance(result.exception, InvalidOption)
+    assert f"There are no weights named '{name}'" in str(result.exception)
+    assert not weights.present("yunet")

@@ -1,0 +1,1 @@
+"""Shipped adapters: published detectors, matchers and action unit models, switched on by ``plugins.toml``."""
