@@ -71,7 +71,7 @@ def replay(rgb: RGBImage, rng: np.random.Generator) -> RGBImage:
     stripes[:, [0, 1, 2], [0, 1, 2]] = 3
     stripes[2] *= rng.uniform(0.3, 0.9)
     height, width = rgb.shape[:2]
-    lit = np.repeat(np.repeat(linear, 3, 0), 3, 1) * np.tile(stripes, (height, width, 1))
+    lit: NDArray[Any] = np.repeat(np.repeat(linear, 3, 0), 3, 1) * np.tile(stripes, (height, width, 1))
     lit = cv2.GaussianBlur(lit, (0, 0), rng.uniform(0.8, 2.0))
     turn = cv2.getRotationMatrix2D((width * 1.5, height * 1.5), rng.uniform(-2, 2), 1.0)
     seen: NDArray[Any] = cv2.warpAffine(lit, turn, (3 * width, 3 * height), borderMode=cv2.BORDER_REFLECT)
@@ -136,8 +136,7 @@ def measure(data: Path) -> tuple[Array, Array, list[dict[str, Any]]]:
             _, coded = cv2.imencode(".jpg", rgb, [cv2.IMWRITE_JPEG_QUALITY, quality])
             stored = cv2.imdecode(coded, cv2.IMREAD_COLOR)
             assert stored is not None
-            stored = stored.astype(np.uint8, copy=False)
-            seen.append(features(align_wide(stored, shot.points)))
+            seen.append(features(align_wide(stored.astype(np.uint8, copy=False), shot.points)))
             rows.append({"kind": kind, "source": shot.source, "person": shot.person, "test": shot.test})
     return np.array(seen), np.array([row["test"] for row in rows]), rows
 
