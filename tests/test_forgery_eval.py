@@ -37,7 +37,7 @@ KINDS = (
 )
 
 
-FUSED = TraceWeights(np.ones(3), 0.0, (0.0, -8.0), 0.001, (0.9, 0.9, 0.9))
+FUSED = TraceWeights((1.0, 0.0), (0.0, -8.0), 0.001, (0.9, 0.9, 0.9))
 """Whatever is forged is called manipulated."""
 
 
