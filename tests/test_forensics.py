@@ -44,7 +44,7 @@ def test_each_gives_a_calibrated_probability_and_names_its_weights(tool: object,
     found = tool.TOOL.measure(view, [])[0]
     assert found.measure.endswith(".face")
     assert 0 < found.probability < 1
-    assert found.value == round(found.probability, 2)
+    assert found.value == pytest.approx(found.probability, abs=0.01)
     assert f"{found.value:.2f}" in found.finding
     assert found.model == weights.card("forensics")
 
@@ -100,6 +100,11 @@ def test_looking_more_real_than_real_is_no_evidence() -> None:
     fitted = trace_calibration.calibration()
     usual, extreme = fitted.alone(np.stack([fitted.floor, fitted.floor - 50]))
     np.testing.assert_array_equal(usual, extreme)
+
+
+@pytest.mark.parametrize(("probability", "value"), [(0.0001, 0.01), (0.436, 0.44), (0.99999, 0.99)])
+def test_no_certainty_is_printed(probability: float, value: float) -> None:
+    assert trace_calibration.printed(probability) == value
 
 
 def test_conditions_follow_the_photo(view: FaceView) -> None:

@@ -14,7 +14,7 @@ from .face import FaceView, Floats, Reference
 from .forensic_network import WEIGHTS
 from .forensic_parts import parts
 from .registry import FaceTool
-from .trace_calibration import judged
+from .trace_calibration import judged, printed
 
 _GRID = 32
 
@@ -33,8 +33,8 @@ def face(view: FaceView) -> Evidence:
     return Evidence(
         "manipulation.face",
         "manipulation",
-        f"The probability that the face was altered is {probability:.2f} at even odds.",
-        round(probability, 2),
+        f"The probability that the face was altered is {printed(probability):.2f} at even odds.",
+        printed(probability),
         probability=probability,
         region=Region(*view.face.box),
         picture=map_picture(view, view.traces.heat),

@@ -9,7 +9,7 @@ from .evidence import Evidence, Region
 from .face import FaceView, Reference
 from .forensic_network import WEIGHTS
 from .registry import FaceTool
-from .trace_calibration import judged
+from .trace_calibration import judged, printed
 
 
 def _measure(view: FaceView, references: Sequence[Reference]) -> list[Evidence]:
@@ -26,8 +26,8 @@ def alone(view: FaceView) -> Evidence:
     return Evidence(
         "morph.face",
         "morph",
-        f"The probability that the face was blended from several people is {probability:.2f} at even odds.",
-        round(probability, 2),
+        f"The probability that the face was blended from several people is {printed(probability):.2f} at even odds.",
+        printed(probability),
         probability=probability,
         region=Region(*view.face.box),
         model=weights.card(WEIGHTS),

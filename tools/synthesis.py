@@ -9,7 +9,7 @@ from .evidence import Evidence, Region
 from .face import FaceView, Reference
 from .forensic_network import WEIGHTS
 from .registry import FaceTool
-from .trace_calibration import judged
+from .trace_calibration import judged, printed
 
 
 def _measure(view: FaceView, references: Sequence[Reference]) -> list[Evidence]:
@@ -26,8 +26,8 @@ def face(view: FaceView) -> Evidence:
     return Evidence(
         "synthesis.face",
         "synthesis",
-        f"The probability that the whole face was generated is {probability:.2f} at even odds.",
-        round(probability, 2),
+        f"The probability that the whole face was generated is {printed(probability):.2f} at even odds.",
+        printed(probability),
         probability=probability,
         region=Region(*view.face.box),
         model=weights.card(WEIGHTS),

@@ -106,6 +106,11 @@ def judge(traces: Traces, crop: RGBImage) -> Judgement:
     )
 
 
+def printed(probability: float) -> float:
+    """As a finding states it: two digits, and never a certainty."""
+    return round(min(max(probability, 0.01), 0.99), 2)
+
+
 @cache
 def calibration() -> TraceCalibration:
     """The fitted parameters.
