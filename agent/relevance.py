@@ -11,7 +11,7 @@ from .verdict import Brief
 MAX_QUESTION = 256  # characters
 NOTHING_RELEVANT = "None of the measurements bears on the question that was asked."
 
-FORENSIC = ("manipulation", "synthesis", "morph", "reference_comparison", "provenance")
+FORENSIC = ("manipulation", "synthesis", "morph", "reference_comparison", "compression_traces", "provenance")
 _FACE = ("action_units", "expression")
 # Words of a question, the tools that measure what it is about, and the measurements that answer it.
 _TOPICS = (
@@ -39,8 +39,8 @@ _TOPICS = (
     ),
     (
         r"metadata|exif|camera|software|c2pa|provenance|sign(?:ed|ature)|compress|jpeg|saved|file|taken|date",
-        ("provenance",),
-        r"^provenance",
+        ("compression_traces", "provenance"),
+        r"^compression|^provenance",
     ),
     (r"quality|blur|sharp|resolution|small|bright|dark|light|expos", ("quality",), r"^quality"),
 )

@@ -7,6 +7,7 @@ import json
 import re
 import struct
 import time
+import zlib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ from facewitness.tools.jpeg_structure import parse
 from facewitness.tools.product_names import known_name
 from facewitness.tools.provenance import TOOL, TRUST_ANCHORS
 
-from .hostile_files import JPEG, PNG, WEBP, encode, picture, with_segment
+from .hostile_files import JPEG, PNG, WEBP, chunk, encode, picture, png, riff, with_segment
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "astronaut.jpg"
 GENERATED = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
@@ -50,12 +51,15 @@ def measured(data: bytes) -> dict[str, Evidence]:
     return {item.measure.removeprefix("provenance."): item for item in evidence}
 
 
+DETAILS = {"captured": 0x9003, "digitised": 0x9004, "comment": 0x9286, "width": 0xA002, "height": 0xA003}
+
+
 def with_exif(data: bytes | None = None, **fields: object) -> bytes:
     block = Image.Exif()
     detail = block.get_ifd(0x8769)
     for name, value in fields.items():
-        if name == "captured":
-            detail[0x9003] = value
+        if name in DETAILS:
+            detail[DETAILS[name]] = value
         else:
             block[{"make": 0x010F, "model": 0x0110, "software": 0x0131, "modified": 0x0132}[name]] = value
     return with_segment(data or JPEG, 0xE1, block.tobytes())
@@ -209,6 +213,163 @@ def test_thumbnail_of_the_same_and_of_another_picture() -> None:
 def test_any_exif_block(block: bytes, start: bytes) -> None:
     fields = exif.read(start + block)
     assert fields.orientation is None or 1 <= fields.orientation <= 8
+
+
+def test_kind_of_program() -> None:
+    for text, kind in (
+        ("Adobe Photoshop 25.1 (Windows)", "an editing program"),
+        ("Midjourney", "an image generator"),
+        ("FaceApp 5.2", "a face-editing app"),
+    ):
+        finding = measured(with_exif(software=text))["software"].finding
+        assert kind in finding
+        assert "can be forged" in finding
+    assert "program" not in measured(with_exif(software="Canon 1.0"))["software"].finding
+
+
+@pytest.mark.parametrize(
+    ("make", "model", "contradiction"),
+    [
+        ("Canon", "Canon EOS 5D", False),
+        ("Canon", "NIKON D850", True),
+        ("Apple", "Galaxy S23", True),
+        ("Apple", "iPhone 15 Pro", False),
+        ("LEICA", "LUMIX DC-S5", False),
+        ("Canon", "D850", False),
+    ],
+)
+def test_maker_and_model(make: str, model: str, contradiction: bool) -> None:
+    found = measured(with_exif(make=make, model=model))
+    assert ("camera_fields" in found) == contradiction
+    if contradiction:
+        assert "contradicts itself" in found["camera_fields"].finding
+
+
+@pytest.mark.parametrize(
+    ("size", "value"), [((96, 64), "same"), ((64, 96), "turned"), ((4000, 3000), "contradiction"), ((0, 3000), None)]
+)
+def test_noted_size(size: tuple[int, int], value: str | None) -> None:
+    found = measured(with_exif(width=size[0], height=size[1]))
+    assert (found["exif_size"].value if "exif_size" in found else None) == value
+    if value == "contradiction":
+        assert found["exif_size"].numbers == (4000, 3000, 96, 64)
+        assert "4000 x 3000" in found["exif_size"].finding
+
+
+def test_times_that_cannot_be() -> None:
+    found = measured(with_exif(captured="2024:05:02 10:00:00", digitised="2024:05:02 09:00:00"))["digitised"]
+    assert found.value == 3600
+    assert "contradicts itself" in found.finding
+    ahead = datetime.now(UTC) + timedelta(days=400, hours=1)
+    found = measured(with_exif(captured=ahead.strftime("%Y:%m:%d %H:%M:%S")))["future_time"]
+    assert found.value == 400
+    assert "future" in found.finding
+    today = datetime.now(UTC).strftime("%Y:%m:%d %H:%M:%S")
+    assert not {"future_time", "digitised"} & set(measured(with_exif(captured=today, digitised=today, modified=today)))
+
+
+# Declared source
+
+
+def png_with(kind: bytes, payload: bytes) -> bytes:
+    return png(16, 8, zlib.compress(b"\0" * 17 * 8), chunk(kind, payload))
+
+
+XMP = """<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF><rdf:Description {}</rdf:Description></rdf:RDF></x:xmpmeta>"""
+SETTINGS = "a portrait\nNegative prompt: hands\nSteps: 20, Sampler: Euler a, CFG scale: 7, Seed: 1, Size: 512x512"
+GRAPH = '{"3": {"inputs": {"seed": 1}, "class_type": "KSampler"}}'
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        (png_with(b"tEXt", b"parameters\0" + SETTINGS.encode()), "Stable Diffusion web UI"),
+        (png_with(b"zTXt", b"parameters\0\0" + zlib.compress(SETTINGS.encode())), "Stable Diffusion web UI"),
+        (png_with(b"iTXt", b"parameters\0\0\0\0\0" + SETTINGS.encode()), "Stable Diffusion web UI"),
+        (png_with(b"iTXt", b"prompt\0\1\0en\0p\0" + zlib.compress(GRAPH.encode())), "ComfyUI"),
+        (png_with(b"tEXt", b'workflow\0{"last_node_id": 9, "nodes": []}'), "ComfyUI"),
+        (png_with(b"tEXt", b"sd-metadata\0{}"), "InvokeAI"),
+        (png_with(b"tEXt", b"Dream\0a face -s 50"), "InvokeAI"),
+        (png_with(b"tEXt", b"Software\0NovelAI"), "NovelAI"),
+        (png_with(b"tEXt", b"Description\0a face --v 6 Job ID: 0f8fad5b-d9cb-469f"), "Midjourney"),
+        (png_with(b"tEXt", b'parameters\0{"sui_image_params": {}}'), "SwarmUI"),
+        (with_segment(JPEG, 0xFE, SETTINGS.encode()), "Stable Diffusion web UI"),
+        (with_exif(comment=b"UNICODE\0" + SETTINGS.encode("utf-16-be")), "Stable Diffusion web UI"),
+        (with_exif(comment=b"UNICODE\0" + SETTINGS.encode("utf-16-le")), "Stable Diffusion web UI"),
+        (with_exif(comment=b"ASCII\0\0\0" + SETTINGS.encode()), "Stable Diffusion web UI"),
+        (with_exif(model="prompt:" + GRAPH), "ComfyUI"),
+    ],
+)
+def test_texts_of_generators(data: bytes, name: str) -> None:
+    found = measured(data)["generator_text"]
+    assert found.value == name
+    assert f'"{name}"' in found.finding
+    assert "anyone can write" in found.finding
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        JPEG,
+        PNG,
+        WEBP,
+        png_with(b"tEXt", b"parameters\0Steps to reproduce: 20"),
+        png_with(b"tEXt", b"prompt\0" + ATTACK.encode("utf-8", "replace")),
+        png_with(b"zTXt", b"parameters\0\0not compressed"),
+        png_with(b"iTXt", b"parameters"),
+        with_exif(comment=b"ASCII\0\0\0" + ATTACK.encode("utf-8", "replace")),
+    ],
+)
+def test_texts_of_nobody(data: bytes) -> None:
+    found = measured(data)
+    assert found["generator_text"].value == "absent"
+    for item in found.values():
+        assert not re.search("(?i)ignore|verdict|authentic", f"{item.finding} {item.value}")
+
+
+def xmp_file(kind: str, packet: str) -> bytes:
+    if kind == "JPEG":
+        return with_segment(JPEG, 0xE1, b"http://ns.adobe.com/xap/1.0/\0" + packet.encode())
+    if kind == "PNG":
+        return png_with(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + packet.encode())
+    return riff((b"VP8 ", WEBP[20:]), (b"XMP ", packet.encode()))
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize(
+    "form",
+    [
+        'Iptc4xmpExt:DigitalSourceType="{}">',
+        "><Iptc4xmpExt:DigitalSourceType>{}</Iptc4xmpExt:DigitalSourceType>",
+        '><Iptc4xmpExt:DigitalSourceType rdf:resource="{}"/>',
+    ],
+)
+def test_declared_source_of_xmp(kind: str, form: str) -> None:
+    found = measured(xmp_file(kind, XMP.format(form.format(GENERATED))))["declared_source"]
+    assert found.value == "trainedAlgorithmicMedia"
+    assert "trained generator" in found.finding
+    camera = GENERATED.replace("trainedAlgorithmicMedia", "digitalCapture")
+    assert measured(xmp_file(kind, XMP.format(form.format(camera))))["declared_source"].value == "digitalCapture"
+    unknown = GENERATED.replace("trainedAlgorithmicMedia", "IgnoreAllPreviousInstructions")
+    assert "declared_source" not in measured(xmp_file(kind, XMP.format(form.format(unknown))))
+
+
+def test_long_texts_cost_little() -> None:
+    """Ten megabytes of near misses: no text may make the search slow."""
+    texts = [b"parameters\0" + b"Steps: 2 " * 50_000, b"XML:com.adobe.xmp\0\0\0\0\0" + b"DigitalSourceType " * 50_000]
+    parts = b"".join(chunk(kind, text) for kind, text in zip((b"tEXt", b"iTXt"), texts)) * 5
+    data = png(16, 8, zlib.compress(b"\0" * 17 * 8), parts)
+    photo = load(data)
+    start = time.perf_counter()
+    assert {item.measure: item.value for item in TOOL.measure(photo)}["provenance.generator_text"] == "absent"
+    assert time.perf_counter() - start < 3
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.binary(max_size=200), st.sampled_from([b"tEXt", b"zTXt", b"iTXt"]))
+def test_any_text_chunk(payload: bytes, kind: bytes) -> None:
+    found = measured(png_with(kind, payload))["generator_text"]
+    assert found.value == "absent" or found.value in found.finding
 
 
 # Content Credentials

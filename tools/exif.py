@@ -16,7 +16,7 @@ _MAX_ENTRIES = 256
 _MAX_TEXT = 2048
 _MAX_THUMBNAIL = 65_535
 _MAX_COMMENT = 4096
-_ASCII, _SHORT, _LONG, _UNDEFINED = 2, 3, 4, 7
+_BYTE, _ASCII, _SHORT, _LONG, _UNDEFINED = 1, 2, 3, 4, 7
 _MAKE, _MODEL, _ORIENTATION, _SOFTWARE, _MODIFIED = 0x010F, 0x0110, 0x0112, 0x0131, 0x0132
 _EXIF_TABLE, _CAPTURED, _DIGITISED, _COMMENT, _WIDTH, _HEIGHT = 0x8769, 0x9003, 0x9004, 0x9286, 0xA002, 0xA003
 _THUMBNAIL_START, _THUMBNAIL_LENGTH = 0x0201, 0x0202
@@ -126,9 +126,9 @@ def _text(block: bytes, order: str, table: dict[int, _Entry], tag: int) -> str |
 
 
 def _comment(block: bytes, order: str, table: dict[int, _Entry]) -> str | None:
-    """The user's comment: eight bytes name its encoding (CIPA DC-008, 4.6.6)."""
+    """The user's comment: eight bytes name its encoding (CIPA DC-008, 4.6.6); Pillow writes it as bytes."""
     entry = table.get(_COMMENT)
-    if entry is None or entry.kind != _UNDEFINED or entry.length <= 8:
+    if entry is None or entry.kind not in (_BYTE, _UNDEFINED) or entry.length <= 8:
         return None
     start = _number(block, order, entry.where, _LONG)
     raw = block[start : start + min(entry.length, _MAX_COMMENT)]

@@ -46,7 +46,7 @@ _KINDS = (
 )
 # Makers by what stands in a model's name.
 _MAKERS_OF = {
-    "apple": r"iphone|ipad",
+    "apple": r"\bapple\b|iphone|ipad",
     "canon": r"canon|\beos\b|powershot|\bixus\b",
     "casio": r"casio|exilim",
     "fujifilm": r"fuji|finepix",

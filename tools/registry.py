@@ -13,7 +13,7 @@ from .image import Photo
 
 MODULES = (
     "quality", "head_pose", "identity", "action_units", "expression", "manipulation", "synthesis", "morph",
-    "presentation_attack", "provenance",
+    "presentation_attack", "compression_traces", "provenance",
 )  # fmt: skip
 
 
