@@ -19,7 +19,8 @@ import numpy as np
 from scipy.stats import binomtest
 
 from ..finetune.comparisons import LFW_SPLITS, lfw_pairs
-from ..finetune.forge import REFERENCE_METHODS, SWAPS
+from ..finetune.forge import REFERENCE_METHODS
+from ..finetune.forge.swaps import SWAPS
 from ..tools import image
 from ..tools.alignment import TEMPLATE
 from ..tools.compression_traces import LACKS, NAME, TOOL

@@ -104,10 +104,10 @@ def swapped(method: str, subject: Subject, other: Subject, quality: int | None) 
 
     ``swap.*`` puts the first side's face on the second side's head, every other method changes the first side.
     """
-    sides = [Side(decoded(saved(person.rgb, quality)), person.mesh.points) for person in (subject, other)]
+    here, there = (Side(decoded(saved(person.rgb, quality)), person.mesh.points) for person in (subject, other))
     if method.startswith("swap"):
-        sides.reverse()
-    return forge(method, *sides, seed=int(subject.person)).image
+        here, there = there, here
+    return forge(method, here, there, seed=int(subject.person)).image
 
 
 def put_back(subject: Subject, rgb: RGBImage, side: int) -> RGBImage:
@@ -115,7 +115,7 @@ def put_back(subject: Subject, rgb: RGBImage, side: int) -> RGBImage:
     x, y, width, height = subject.face.box
     centre = np.array((x + width / 2, y + height / 2))
     scale = side / (_REACH * max(width, height))
-    there = cv2.getRotationMatrix2D(centre.tolist(), _TURNED, scale)
+    there = np.array(cv2.getRotationMatrix2D(centre.tolist(), _TURNED, scale), np.float64)
     there[:, 2] += side / 2 - centre
     taken = cv2.warpAffine(rgb, there, (side, side), flags=cv2.INTER_LINEAR)
     back = cv2.warpAffine(taken, there, rgb.shape[1::-1], flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)

@@ -37,11 +37,9 @@ _COSINES = np.where(_ORDER, 0.5, 0.125**0.5) * np.cos(np.pi * (2 * _ORDER[:, Non
 _CHOSEN = np.array([divmod(place, 8) for place in ZIGZAG[1 : 1 + FREQUENCIES]])
 _HALF_WAVES = 5
 _BASIS = np.kron(_COSINES, _COSINES)[:, _CHOSEN @ (8, 1)].astype(np.float32)
-# (15, 8 * 5): fifteen values times this give the lowest coefficients of each eight in a row.
-_ALL_STARTS = np.zeros((PATCH, 8, _HALF_WAVES), np.float32)
-for _start in range(8):
-    _ALL_STARTS[_start : _start + 8, _start] = _COSINES[:, :_HALF_WAVES]
-_ALL_STARTS = _ALL_STARTS.reshape(PATCH, -1)
+_LOWEST = _COSINES[:, :_HALF_WAVES].astype(np.float32)
+_ALL_STARTS = np.hstack([np.pad(_LOWEST, ((start, 7 - start), (0, 0))) for start in range(8)])
+"""(15, 8 * 5): fifteen values times this give the lowest coefficients of each eight in a row."""
 
 
 def patches(rgb: RGBImage, places: NDArray[np.intp]) -> Floats:
@@ -63,7 +61,7 @@ def patches(rgb: RGBImage, places: NDArray[np.intp]) -> Floats:
         return np.empty((0, PATCH, PATCH), np.float32)
     luminance = cv2.transform(chosen.reshape(-1, PATCH * PATCH, 3).astype(np.float32), _LUMINANCE)
     found = np.asarray(luminance.reshape(-1, PATCH, PATCH), np.float32)
-    return found[found.std(axis=(1, 2)) >= FLAT]
+    return np.asarray(found[found.std(axis=(1, 2)) >= FLAT], np.float32)
 
 
 def coefficients(patches: Floats, row: int = 0, column: int = 0) -> Floats:
@@ -81,7 +79,8 @@ def histograms_of_grids(patches: Floats) -> Floats:
     """(64, 14, 240) counts as of ``histograms``, for each of the grids."""
     columns = patches.transpose(0, 2, 1).reshape(-1, PATCH) @ _ALL_STARTS
     both = columns.reshape(len(patches), PATCH, -1).transpose(0, 2, 1).reshape(-1, PATCH) @ _ALL_STARTS
-    values = both.reshape(len(patches), 8, _HALF_WAVES, 8, _HALF_WAVES)[:, :, _CHOSEN[:, 0], :, _CHOSEN[:, 1]]
+    both = both.reshape(len(patches), 8, _HALF_WAVES, 8, _HALF_WAVES)
+    values = np.asarray(both[:, :, _CHOSEN[:, 0], :, _CHOSEN[:, 1]], np.float32)
     numbers = np.arange(64).reshape(8, 8) * FREQUENCIES + np.arange(FREQUENCIES)[:, None, None, None]
     return _count(values, numbers).reshape(64, FREQUENCIES, BINS)
 

@@ -106,7 +106,7 @@ def _share(chosen: _Comparison) -> tuple[float, float]:
 def _compare(patches: Floats, table: Array, earlier: Array) -> _Comparison:
     """Compare both hypotheses at (14, m) earlier steps."""
     values = np.abs(block_dct.coefficients(patches))
-    smooth = sum((block_dct.histograms(block_dct.coefficients(patches, *shift)) for shift in _SHIFTS), np.float32(0))
+    smooth = np.sum([block_dct.histograms(block_dct.coefficients(patches, *shift)) for shift in _SHIFTS], axis=0)
     parts = [_frequency(values[:, f], smooth[f], int(table[f]), earlier[f]) for f in range(FREQUENCIES)]
     return _Comparison(*(np.array(column) for column in zip(*parts, strict=True)))
 
