@@ -4,8 +4,9 @@ Run: ``python -m facewitness.finetune.forgery_set --data PATH --out SET``, then
 ``python -m facewitness.evals.forgery_baselines --set SET``, then
 ``python -m facewitness.evals.forgery --set SET --out evals/results/forgery.json``.
 
-A network that was trained without a method: ``--weights FILE.onnx --name left-out-swaps --left-out '^swap'
---out evals/results/forgery_left_out_swaps.json``; further runs take such files with ``--variants`` into their report.
+A network that was trained without some methods: ``--weights FILE.onnx --name without-swaps --left-out '^swap' --out
+FILE.json``; it is tested on those alone. The shipped network's run takes such files with ``--variants`` into its
+report, and measures calibration where half of the forgeries are of methods that the scoring network had never seen.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from . import forgery_baselines, forgery_maps, forgery_report, forgery_tables
 from .forgery_conditions import CONDITIONS, degrade
 from .forgery_detectors import Detector, Reading, from_file, same_in_any_order, shipped
 from .forgery_material import ANY, FAMILIES, LIMIT, SIDES, TASKS, Material, select
+from .forgery_mixture import half_unseen, keep, kept
 from .forgery_tables import Array, Scored
 
 CONDITION_LIMIT = 6
@@ -38,14 +40,18 @@ def main() -> None:
     weights = options.weights
     detector = from_file(weights, options.name or weights.stem) if weights else shipped()
     pictures = load(options.set)
-    material = select(pictures, "test", options.limit)
-    baselines = forgery_baselines.read(options.set, material, options.left_out)
+    material, baselines = _tested(options, pictures)
     named = {"name": detector.name, "sha256": detector.sha256, "left out": options.left_out or None}
     result: dict[str, Any] = {"detector": named}
-    result |= matched(detector, material, baselines, options.left_out)
+    found, scored = matched(detector, material, baselines, options.left_out)
+    result |= found
+    keep(options.set, detector.name, scored)
     if not weights:
         result |= further(detector, pictures, options.limit)
     result["variants"] = [_variant(path) for path in options.variants]
+    unseen = [kept(options.set, pictures, variant["detector"]["name"]) for variant in result["variants"]]
+    if unseen:
+        result["half unseen"] = half_unseen(scored, unseen)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     print(forgery_report.markdown(result))
@@ -63,6 +69,16 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _tested(options: argparse.Namespace, pictures: ForgerySet) -> tuple[Material, dict[str, Array]]:
+    """Pictures of the test split and the baselines' scores; of a network without some methods, only those and reals."""
+    material = select(pictures, "test", options.limit)
+    baselines = forgery_baselines.read(options.set, material, options.left_out)
+    if not options.left_out:
+        return material, baselines
+    used = material.real | material.matching(options.left_out)
+    return material.of(used), {name: scores[used] for name, scores in baselines.items()}
+
+
 def _variant(path: Path) -> dict[str, Any]:
     """Of another network's results, what it makes of the methods that it was trained without."""
     result = json.loads(path.read_text(encoding="utf-8"))
@@ -72,18 +88,19 @@ def _variant(path: Path) -> dict[str, Any]:
 
 def matched(
     detector: Detector, material: Material, baselines: Mapping[str, Array], left_out: str = ""
-) -> dict[str, Any]:
-    """The tables under matched size and compression: by task, and real against real."""
+) -> tuple[dict[str, Any], Scored]:
+    """The tables under matched size and compression, by task and real against real; and the first side's scores."""
     result: dict[str, Any] = {"pictures": material.counts(), "matched": {}, "real against real": {}}
-    for side in SIDES:
+    for side in SIDES[: 1 if left_out else None]:
         reading = _timed(detector, f"matched, {side} px", material.matched(side))
         scored = _scored(reading, material, _beside(baselines, side))
         result["matched"][str(side)] = forgery_tables.by_task(scored, left_out)
         result["real against real"][str(side)] = forgery_tables.real_against_real(scored)
         if side == SIDES[0]:
+            first = scored
             result |= _at_operating_point(reading, scored)
             result |= _maps(material, reading)
-    return result
+    return result, first
 
 
 def _scored(reading: Reading, material: Material, baselines: dict[str, dict[str, Array]] | None = None) -> Scored:
@@ -94,7 +111,7 @@ def _scored(reading: Reading, material: Material, baselines: dict[str, dict[str,
 def _beside(baselines: Mapping[str, Array], side: int) -> dict[str, dict[str, Array]]:
     """Scores by baseline and task; for any forgery the greatest of the families' probabilities."""
     found = {}
-    for name in sorted({key.split("/")[0] for key in baselines}):
+    for name in sorted({key.split("/")[0] for key in baselines if f"/{side}/" in key}):
         of = {family: baselines[f"{name}/{side}/{family}"] for family in FAMILIES}
         found[name] = of | {ANY: np.max(list(of.values()), axis=0)}
     return found

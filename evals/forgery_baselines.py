@@ -117,12 +117,13 @@ def main() -> None:
     parser.add_argument("--set", type=Path, required=True, help="folder made by finetune.forgery_set")
     parser.add_argument("--left-out", nargs="*", default=[], help="also without the methods that match, one run each")
     parser.add_argument("--limit", type=int, default=LIMIT, help="pictures of a source and method to test on")
+    parser.add_argument("--sides", type=int, nargs="*", default=SIDES, choices=SIDES, help="pixels of a crop")
     options = parser.parse_args()
     pictures = load(options.set)
     of = {split: select(pictures, split, limit) for split, limit in (FIT_LIMITS | {"test": options.limit}).items()}
     without = ("", *options.left_out)
     scores: dict[str, dict[str, NDArray[Any]]] = {left_out: {"rows": of["test"].rows} for left_out in without}
-    for side in SIDES:
+    for side in options.sides:
         for name in FEATURES:
             started = time.monotonic()
             features = {split: extracted(options.set, name, material, side) for split, material in of.items()}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -91,7 +93,11 @@ def _weighed(judged: list[Judgement], fused: TraceWeights) -> tuple[dict[str, Ar
 
 
 def from_file(path: Path, name: str) -> Detector:
-    """Weights of a training run, without calibration: ONNX as ``finetune.forensic_model.export`` writes it."""
+    """Weights of a training run: ONNX as ``finetune.forensic_model.export`` writes it.
+
+    Scores are calibrated where ``finetune.trace_calibration`` put a JSON file beside it; a verdict's weights are the
+    shipped ones.
+    """
     import openvino
 
     compiled = openvino.Core().compile_model(str(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
@@ -103,7 +109,12 @@ def from_file(path: Path, name: str) -> Detector:
             for logits, heat, feature in found
         ]
 
-    return Detector(name, hashlib.sha256(path.read_bytes()).hexdigest(), network)
+    digest, beside = hashlib.sha256(path.read_bytes()).hexdigest(), path.with_suffix(".json")
+    if not beside.exists():
+        return Detector(name, digest, network)
+    fitted = trace_calibration.parse(json.loads(beside.read_text(encoding="utf-8")))
+    judge = partial(trace_calibration.judge, fitted=fitted)
+    return Detector(name, digest, network, judge, fusion.calibration().traces[forensic_network.WEIGHTS])
 
 
 def shipped() -> Detector:

@@ -17,8 +17,9 @@ def markdown(result: Found) -> str:
     brackets how much higher the detector's is.
     """
     sections = [
-        *(_families(result["matched"][str(side)], side) for side in SIDES),
+        *(_families(found, int(side)) for side, found in result["matched"].items()),
         *([_left_out(result["variants"])] if result.get("variants") else []),
+        *([_half_unseen(result["half unseen"])] if "half unseen" in result else []),
         _sources(result["real against real"]),
         *([_operating(result)] if "real called forged" in result else []),
         *([_coverage(result["coverage"])] if "coverage" in result else []),
@@ -103,6 +104,12 @@ def _left_out(variants: Sequence[Found]) -> str:
                 named = f"`{about['left out']}`".replace("|", "\\|")
                 rows.append([about["name"], named, family, f"{row['forged']} / {row['real']}", *figures, beside])
     return table("Methods that training never showed", head, rows)
+
+
+def _half_unseen(tasks: Found) -> str:
+    columns = ("ece", "brier", "auc", "error at 100%", "error at 80%", "80% over 100%")
+    rows = [[task, *(text(found[name]) for name in columns)] for task, found in tasks.items()]
+    return table("Half of the forgeries of methods never seen", ["task", *columns], rows)
 
 
 def _sources(sides: Found) -> str:

@@ -151,7 +151,11 @@ def _risks(scored: Scored, task: str) -> dict[str, Any]:
     material = scored.material
     used = material.forged(task) | material.real
     truth, probability = material.forged(task)[used], scored.scores[task][used]
-    weight = metrics.balanced(truth, metrics.resamples(material.words("person")[used]))
+    return risks(truth, probability, metrics.balanced(truth, metrics.resamples(material.words("person")[used])))
+
+
+def risks(truth: Bools, probability: Array, weight: Array) -> dict[str, Any]:
+    """Error among the most certain shares, and how the error at 80 % compares with that of all."""
     errors = {share: metrics.error_at(truth, probability, weight, share) for share in COVERAGES}
     ratio = np.divide(errors[0.8], errors[1.0], out=np.full_like(errors[0.8], np.nan), where=errors[1.0] > 0)
     found = {f"error at {share:.0%}": metrics.figure(values).rounded(4) for share, values in errors.items()}

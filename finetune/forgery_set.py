@@ -22,6 +22,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..tools.alignment import WIDE
 from ..tools.image import RGBImage
 from .faces import Portrait, portraits
 from .forge import METHODS, Side, forge
@@ -87,6 +88,23 @@ def load(folder: Path) -> ForgerySet:
     entries = json.loads((folder / "entries.json").read_text(encoding="utf-8"))
     rgb, masks = (np.load(folder / name, mmap_mode="r") for name in ("rgb.npy", "masks.npy"))
     return ForgerySet(rgb, masks, tuple(Entry(**entry) for entry in entries))
+
+
+def balanced(faces: ForgerySet, rows: NDArray[np.intp]) -> NDArray[np.float64]:
+    """(m,) weights that sum to 1: sources weigh alike, within them methods, within them pictures."""
+    cells = [(faces.entries[row].source, faces.entries[row].method) for row in rows]
+    each = {cell: cells.count(cell) for cell in set(cells)}
+    methods: dict[str, int] = {}
+    for source, _ in each:
+        methods[source] = methods.get(source, 0) + 1
+    return np.array([1 / len(methods) / methods[cell[0]] / each[cell] for cell in cells])
+
+
+def tight(picture: NDArray[np.uint8], border: int) -> NDArray[np.uint8]:
+    """As if the photo ended at the template's square: what lies outside is made up as ``border`` says."""
+    inset = round(picture.shape[0] * (1 - 1 / WIDE) / 2)
+    inner = picture[inset:-inset, inset:-inset]
+    return cv2.copyMakeBorder(inner, inset, inset, inset, inset, border).astype(np.uint8, copy=False)
 
 
 def build(

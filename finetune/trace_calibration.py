@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -27,13 +26,14 @@ from sklearn.linear_model import LogisticRegression
 
 from ..agent.traces import TraceWeights, features
 from ..tools.alignment import WIDE_SIZE
-from ..tools.conditions import conditions
+from ..tools.conditions import with_products
 from ..tools.forensic_network import WEIGHTS as NAME
 from ..tools.trace_calibration import TraceCalibration, parse
+from ..tools.trace_views import Linear, packed
 from .forensic_model import FAMILIES, ForensicNetwork, Projection, export, mirrored
 from .forensics import WEIGHTS, Config
-from .forge import chains
-from .forgery_set import ForgerySet, load
+from .forgery_set import ForgerySet, balanced, load
+from .trace_views import Views, fit, measured, training_views, view
 
 TOOLS = Path(__file__).parents[1] / "tools"
 FUSION = Path(__file__).parents[1] / "agent" / "fusion.json"
@@ -48,8 +48,10 @@ ACCUSATION = 0.99
 London test photos had passed it, so that figure is no clean test any more."""
 FALSE_ALARMS = 0.005
 """Share of each source's real views in the calibration split that may pass the probability of a forged label."""
-DRAWS = 1
-MOST = 40
+REAL_DRAWS = 3
+"""Views of each real photo; forged ones are seen once."""
+MOST = 30
+ANY_DISTANCE = 1e6
 _DIMENSIONS = 32
 
 Array = NDArray[np.float64]
@@ -61,8 +63,8 @@ class Scored:
 
     Attributes:
         rows: (m,) rows of the set.
-        scores: (m, 3) logits of the forged families minus real.
-        conditions: (m, 6).
+        scores: (m, 6) of the forged families against real: the network's, then the second view's.
+        conditions: (m, 7).
         features: (m, 1432) float32.
     """
 
@@ -80,39 +82,35 @@ def network(run: Path) -> tuple[ForensicNetwork, Config]:
     return model.eval().to(memory_format=torch.channels_last), config  # type: ignore[call-overload]
 
 
-def view(faces: ForgerySet, row: int, draw: int) -> NDArray[np.uint8]:
-    """(160, 160, 3) uint8 RGB: a picture after a chain drawn by its original, so that pairs share it."""
-    base = faces.entries[row].base
-    rng = np.random.default_rng((row if base is None else base, draw))
-    rgb = chains.run(np.array(faces.rgb[row]), chains.draw(rng), rng)
-    return cv2.resize(rgb, (WIDE_SIZE, WIDE_SIZE), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
-
-
 @torch.inference_mode()
-def score(model: ForensicNetwork, faces: ForgerySet, rows: NDArray[np.intp], draws: int = DRAWS) -> Scored:
-    """Run the network on drawn views of the rows."""
-    repeated = np.repeat(rows, draws)
-    logits, features, measured = [], [], []
-    for start in range(0, len(repeated), 32):
-        chosen = range(start, min(start + 32, len(repeated)))
-        views = [view(faces, int(repeated[i]), i % draws) for i in chosen]
-        crops = torch.from_numpy(np.stack(views)).permute(0, 3, 1, 2).float() / 127.5 - 1
-        out = mirrored(model, crops.contiguous(memory_format=torch.channels_last))
+def score(model: ForensicNetwork, linear: Linear, faces: ForgerySet, views: Views) -> Scored:
+    """What the network and the second view say of views."""
+    logits, features = [], []
+    for start in range(0, len(views.rows), 32):
+        chosen = slice(start, start + 32)
+        pairs = zip(views.rows[chosen].tolist(), views.draws[chosen].tolist(), strict=True)
+        crops = torch.from_numpy(np.stack([view(faces, row, draw) for row, draw in pairs])).permute(0, 3, 1, 2)
+        out = mirrored(model, (crops.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last))
         logits.append(out.logits.double().numpy())
         features.append(out.feature.numpy())
-        measured += [conditions(crop) for crop in views]
     found = np.concatenate(logits)
-    return Scored(repeated, found[:, 1:] - found[:, :1], np.array(measured), np.concatenate(features))
+    scores = np.hstack([found[:, 1:] - found[:, :1], linear.scores(views.features)])
+    return Scored(views.rows, scores, views.conditions, np.concatenate(features))
 
 
-def balanced(faces: ForgerySet, rows: NDArray[np.intp]) -> Array:
-    """(m,) weights that sum to 1: sources weigh alike, within them methods, within them pictures."""
-    cells = [(faces.entries[row].source, faces.entries[row].method) for row in rows]
-    each = {cell: cells.count(cell) for cell in set(cells)}
-    methods: dict[str, int] = {}
-    for source, _ in each:
-        methods[source] = methods.get(source, 0) + 1
-    return np.array([1 / len(methods) / methods[cell[0]] / each[cell] for cell in cells])
+def held_out(faces: ForgerySet, folder: Path) -> Views:
+    """The calibration split: real photos several times, forged ones once."""
+    rows = thinned(faces, faces.rows("calibration"))
+    real = rows[[faces.entries[row].family == "real" for row in rows]]
+    more = [real] * (REAL_DRAWS - 1)
+    draws = np.repeat(np.arange(REAL_DRAWS), [len(rows)] + [len(real)] * (REAL_DRAWS - 1))
+    return measured(faces, np.concatenate([rows, *more]), draws, folder)
+
+
+def unseen(faces: ForgerySet, views: Views, methods: str) -> Views:
+    """Real photos, and forgeries whose method matches."""
+    entries = [faces.entries[row] for row in views.rows]
+    return views.of(np.array([e.family == "real" or bool(re.search(methods, e.method)) for e in entries]))
 
 
 def thinned(faces: ForgerySet, rows: NDArray[np.intp]) -> NDArray[np.intp]:
@@ -126,9 +124,10 @@ def thinned(faces: ForgerySet, rows: NDArray[np.intp]) -> NDArray[np.intp]:
 
 
 def normalisation(faces: ForgerySet, scored: Scored) -> dict[str, Any]:
-    """What real photos score under which conditions: offset, slopes, spread, floor."""
+    """What real photos score under which conditions: offset, slopes, spread, span, floor."""
     real = np.array([faces.entries[row].family == "real" for row in scored.rows])
-    x, y = scored.conditions[real], scored.scores[real]
+    span = np.quantile(scored.conditions[real], (0.005, 0.995), axis=0)
+    x, y = with_products(scored.conditions[real].clip(*span)), scored.scores[real]
     weight = balanced(faces, scored.rows[real])
     centre = weight @ x
     scale = np.diag((x - centre).T @ ((x - centre) * weight[:, None]))
@@ -143,12 +142,15 @@ def normalisation(faces: ForgerySet, scored: Scored) -> dict[str, Any]:
         "offset": offset.tolist(),
         "slopes": slopes.tolist(),
         "spread": spread.tolist(),
+        "span": span.tolist(),
         "floor": np.quantile(rest / spread, FLOOR, axis=0).tolist(),
     }
 
 
-def _single(parameters: dict[str, Any]) -> TraceCalibration:
-    return parse({"single": np.ones((3, 2)), "unlike": 1.0, **parameters})
+def _scale(parameters: dict[str, Any]) -> TraceCalibration:
+    """For normalising alone."""
+    nothing = packed(Linear(*(np.zeros(0),) * 4))
+    return parse({"linear": nothing, "single": np.ones((3, 3)), "unlike": 1.0, **parameters})
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,8 +168,8 @@ def examples(
 ) -> Examples:
     """Views of known methods under the main network, and of left-out methods under the networks without them."""
     parts = []
-    groups = [(_single(parameters), main, "")]
-    groups += [(_single(normalisation(faces, s)), s, pattern) for s, pattern in left_out]
+    groups = [(_scale(parameters), main, "")]
+    groups += [(_scale(normalisation(faces, s)), s, pattern) for s, pattern in left_out]
     for fitted, scored, pattern in groups:
         z = fitted.normalised(scored.scores, scored.conditions)
         entries = [faces.entries[row] for row in scored.rows]
@@ -195,13 +197,20 @@ def _halved(parts: Sequence[tuple[Examples, bool]]) -> Examples:
 
 
 def fit_single(data: Examples, floor: Array) -> list[list[float]]:
-    """Slope and bias of each family against real, at even odds."""
+    """Slopes of both views and bias of each family against real, at even odds."""
     found = []
     for k, family in enumerate(FAMILIES[1:]):
         chosen = (data.families == "real") | (data.families == family)
         forged = data.families[chosen] == family
-        z = np.maximum(data.z[chosen][:, k], floor[k])
-        found.append(list(_logistic(z, forged, _alike(forged, data.weight[chosen]))))
+        z = np.maximum(data.z[chosen][:, k::3], floor[k::3])
+        weight = _alike(forged, data.weight[chosen])
+        *slopes, bias = _logistic(z, forged, weight)
+        if min(slopes) < 0:
+            # A view that speaks for a photo where it should speak against it says nothing.
+            kept = int(np.argmax(slopes))
+            slope, bias = _logistic(z[:, [kept]], forged, weight)
+            slopes = [slope if view == kept else 0.0 for view in range(z.shape[1])]
+        found.append([*slopes, bias])
     return found
 
 
@@ -211,19 +220,21 @@ def fit_joint(data: Examples, fitted: TraceCalibration) -> dict[str, Any]:
     alone = fitted.alone(data.z)
     mixed, apart = features(alone)
     each, of = _alike(labels, data.weight), labels > 0
-    forged = _logistic(mixed, of, _alike(of, each))
-    kind = _logistic(apart[of], labels[of] == 2, _alike(labels[of], each[of]))
+    forged = _logistic(mixed[:, None], of, _alike(of, each))
+    kind = _logistic(apart[of, None], labels[of] == 2, _alike(labels[of], each[of]))
     least = 1 / (2 + int((labels == 0).sum()))
-    real = TraceWeights(forged, kind, least, (THRESHOLD,) * 3).families(alone[labels == 0])
+    real = TraceWeights((forged[0], forged[1]), (kind[0], kind[1]), least, (THRESHOLD,) * 3).families(
+        alone[labels == 0]
+    )
     groups = [real[data.sources[labels == 0] == source] for source in np.unique(data.sources[labels == 0])]
     needed = [max(ACCUSATION, *(float(np.quantile(g[:, k], 1 - FALSE_ALARMS)) for g in groups)) for k in (1, 2)]
     return {"forged": forged, "kind": kind, "least": least, "needed": [THRESHOLD, *needed]}
 
 
-def _logistic(x: Array, truth: NDArray[np.bool_], weight: Array) -> tuple[float, float]:
-    """Slope and bias."""
-    model = LogisticRegression(C=10.0, max_iter=5000).fit(x[:, None], truth, weight)
-    return float(model.coef_[0, 0]), float(model.intercept_[0])
+def _logistic(x: Array, truth: NDArray[np.bool_], weight: Array) -> list[float]:
+    """Slopes of the (n, k) columns and bias."""
+    model = LogisticRegression(C=10.0, max_iter=5000).fit(x, truth, weight)
+    return [*model.coef_[0].tolist(), float(model.intercept_[0])]
 
 
 def _alike(labels: NDArray[Any], weight: Array) -> Array:
@@ -252,27 +263,32 @@ def main() -> None:
     parser.add_argument("--left-out", type=Path, nargs="*", default=[])
     options = parser.parse_args()
     faces = load(options.data)
-    model, _ = network(options.run)
-    seen = projection(score(model, faces, np.random.default_rng(0).permutation(faces.rows("fit"))[:1500], 1).features)
-    target = TOOLS / f"{NAME}.onnx"
+    model, settings = network(options.run)
+    shown, held = measured(faces, *training_views(faces), options.data), held_out(faces, options.data)
+    target, linear = TOOLS / f"{NAME}.onnx", fit(faces, shown, settings.leave_out)
+    seen = projection(score(model, linear, faces, shown.of(np.arange(len(shown.rows)) % 4 == 0)).features)
     export(model, WIDE_SIZE, target, seen)
-    rows = thinned(faces, faces.rows("calibration"))
-    held = score(model, faces, rows)
-    left_out = []
+    scored, left_out = score(model, linear, faces, held), []
     for folder in options.left_out:
         other, settings = network(folder)
-        left_out.append((score(other, faces, rows, 1), settings.leave_out))
-    distance = np.sqrt((seen.apply(held.features) ** 2).mean(1))
-    parameters = normalisation(faces, held)
-    data = examples(faces, parameters, held, left_out)
+        second = fit(faces, shown, settings.leave_out)
+        left_out.append((score(other, second, faces, unseen(faces, held, settings.leave_out)), settings.leave_out))
+        export(other, WIDE_SIZE, folder / target.name, seen)
+        _store(folder / f"{NAME}.json", {"linear": packed(second)})
+    parameters = {"linear": packed(linear), **normalisation(faces, scored)}
+    data = examples(faces, parameters, scored, left_out)
     parameters["single"] = fit_single(data, np.array(parameters["floor"]))
     parameters |= {
-        "unlike": float(np.quantile(distance, UNLIKE)),
+        "unlike": float(np.quantile(np.sqrt((seen.apply(scored.features) ** 2).mean(1)), UNLIKE)),
         "sha256": hashlib.sha256(target.read_bytes()).hexdigest(),
         "left_out": [pattern for _, pattern in left_out],
     }
     _store(TOOLS / f"{NAME}.json", parameters)
-    _store(FUSION, fit_joint(data, _single(parameters)), "traces", NAME)
+    _store(FUSION, fit_joint(data, parse(parameters)), "traces", NAME)
+    for folder, (of, _) in zip(options.left_out, left_out, strict=True):
+        # Its own scale of scores, the same probabilities: what the evaluation of unseen methods reads.
+        own = json.loads((folder / f"{NAME}.json").read_text(encoding="utf-8")) | normalisation(faces, of)
+        _store(folder / f"{NAME}.json", parameters | own | {"unlike": ANY_DISTANCE})
 
 
 def _store(path: Path, values: dict[str, Any], *place: str) -> None:

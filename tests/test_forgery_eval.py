@@ -19,6 +19,7 @@ from facewitness.evals import (
     forgery_conditions,
     forgery_features,
     forgery_maps,
+    forgery_mixture,
     forgery_report,
     forgery_tables,
 )
@@ -371,3 +372,18 @@ def test_left_out_networks_get_a_table_of_their_own() -> None:
     about = {"name": "left-out-morphs", "left out": "^morph|swap"}
     text = forgery_report._left_out([{"detector": about, "left out of training": unseen}])
     assert "| left-out-morphs | `^morph\\|swap` | morph | 5 / 7 | 0.900 [0.850, 0.940] |" in text
+
+
+def test_half_of_the_forgeries_are_unseen(held_out: Material, tmp_path: Path) -> None:
+    def scored(material: Material, unsure: bool) -> forgery_tables.Scored:
+        sure = {task: material.forged(task).astype(float) for task in TASKS}
+        scores = {task: np.full(len(of), 0.5) for task, of in sure.items()} if unsure else sure
+        return forgery_tables.Scored(material, scores, scores, True, {})
+
+    known, unseen = scored(held_out, False), scored(held_out.of(held_out.real | held_out.matching("^swap")), True)
+    forgery_mixture.keep(tmp_path, "without-swaps", unseen)
+    found = forgery_mixture.half_unseen(known, [forgery_mixture.kept(tmp_path, held_out.pictures, "without-swaps")])
+    assert found["manipulation"]["brier"]["value"] == pytest.approx(0.125)
+    assert found["manipulation"]["error at 100%"]["value"] == pytest.approx(0.25)
+    assert found["morph"]["brier"]["value"] == 0, "the network knows morphs"
+    assert "| manipulation | 0.000 | 0.125 |" in forgery_report._half_unseen(found).replace(" [0.125, 0.125]", "")
