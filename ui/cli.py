@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from ..errors import FacewitnessError, InputError, InvalidOption
-from . import models, people
+from . import data, models, people
 
 if TYPE_CHECKING:
     from ..tools.image import Photo
@@ -24,6 +24,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(models.app, name="models", help="Weights: list, pull, verify.")
+app.add_typer(data.app, name="data", help="Instruction data: show.")
 app.command()(people.enroll)
 app.command("people")(people.people)
 app.command()(people.forget)
