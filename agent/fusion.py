@@ -50,17 +50,29 @@ class Calibration:
     other_max: float
     traces: Mapping[str, TraceWeights] = field(default_factory=dict)
 
-    def probabilities(self, similarity: float, forged: float = 1.0) -> dict[str, float]:
+    def probabilities(self, similarity: float, forged: float = 1.0, parts: float | None = None) -> dict[str, float]:
         """Probabilities of the three labels at a cosine.
+
+        The cosine tells the person, or a forgery of them, from someone else. Parts that differ tell a forgery from the
+        person; parts that agree do not make the person likelier, since no forgery was compared with a photo of
+        another day when they were fitted.
 
         Args:
             similarity: Cosine to the references.
             forged: How many times likelier the detectors' scores are on a forged face than on an authentic one.
+            parts: Probability, at even odds of the person and a forgery, that every part is as in the references; None
+                where parts were not compared.
         """
         s = min(max(similarity, self.span[0]), self.span[1])
         scores = [(a + b * s + c * s * s) / self.temperature for a, b, c in self.weights]
         odds = [prior * math.exp(score - max(scores)) for prior, score in zip(self.prior, scores, strict=True)]
-        odds[REFERENCE_LABELS.index(FORGERY)] *= forged
+        person, forgery = (REFERENCE_LABELS.index(label) for label in (PERSON, FORGERY))
+        if parts is not None:
+            alike, unlike = parts * self.prior[person], (1 - parts) * self.prior[forgery]
+            both = odds[person] + odds[forgery]
+            odds[forgery] = max(odds[forgery], both * unlike / (alike + unlike))
+            odds[person] = both - odds[forgery]
+        odds[forgery] *= forged
         return {label: odd / sum(odds) for label, odd in zip(REFERENCE_LABELS, odds, strict=True)}
 
 
@@ -84,7 +96,7 @@ def decide(evidence: tuple[Evidence, ...], with_references: bool) -> Decision:
     agreement = found.get("identity.references_agree")
     if agreement is not None and isinstance(agreement.value, float) and agreement.value < SAME_PERSON_MIN:
         return _undecided(REFERENCE_LABELS, (_disagreement(agreement),), (agreement.id,))
-    return _by_similarity(similarity, similarity.value, traces)
+    return _by_similarity(similarity, similarity.value, traces, found.get("reference_comparison.face"))
 
 
 def not_assessable(reason: Reason, with_references: bool, seen: tuple[str, ...] = ()) -> Decision:
@@ -110,15 +122,18 @@ def _by_traces(traces: Traced) -> Decision:
     return Decision(label, probabilities, label == INCONCLUSIVE, reasons=(_seen(label),), deciding=traces.deciding)
 
 
-def _by_similarity(item: Evidence, similarity: float, traces: Traced) -> Decision:
+def _by_similarity(item: Evidence, similarity: float, traces: Traced, whole: Evidence | None) -> Decision:
     fitted = calibration()
-    probabilities = fitted.probabilities(similarity, traces.forged)
+    parts = None if whole is None else whole.probability
+    probabilities = fitted.probabilities(similarity, traces.forged, parts)
+    differs = parts is not None and parts < 0.5
     top = max(REFERENCE_LABELS, key=probabilities.__getitem__)
     label = top if probabilities[top] >= fitted.threshold else INCONCLUSIVE
     cosine = f"The cosine similarity to the references, {item.numbers[0] if item.numbers else similarity:.2f},"
     like_person = fitted.probabilities(similarity)[OTHER] <= fitted.other_max
-    reasons = (*_likeness(label, like_person, cosine), *_forensic(label, traces))
-    decides = (item.id, *traces.deciding) if label != OTHER else (item.id,)
+    reasons = (*_likeness(label, like_person, cosine), *_forensic(label, traces, differs))
+    compared = (whole.id,) if whole is not None and differs else ()
+    decides = (item.id, *compared, *traces.deciding) if label != OTHER else (item.id,)
     return Decision(label, probabilities, label == INCONCLUSIVE, reasons=reasons, deciding=decides)
 
 
@@ -134,12 +149,20 @@ def _likeness(label: str, like_person: bool, cosine: str) -> tuple[Reason, ...]:
     return (Reason("identity.ambiguous", text),)
 
 
-def _forensic(label: str, traces: Traced) -> tuple[Reason, ...]:
+def _forensic(label: str, traces: Traced, differs: bool) -> tuple[Reason, ...]:
+    if label not in (FORGERY, INCONCLUSIVE):
+        return (traces.reason,) if traces.reason else ()
+    parts = (_differing(),) if differs else ()
     if traces.reason:
-        return (traces.reason,)
-    if label == FORGERY or (label == INCONCLUSIVE and traces.noticed):
-        return (_seen(label),)
-    return (_nothing(),) if label == INCONCLUSIVE else ()
+        return (*parts, traces.reason)
+    if traces.noticed or (label == FORGERY and not differs):
+        return (*parts, _seen(INCONCLUSIVE if differs else label))
+    return parts or (_nothing(),)
+
+
+def _differing() -> Reason:
+    text = "Parts of the face are less like the references than they are in the person's own photos."
+    return Reason("parts.differ", text)
 
 
 def _seen(label: str) -> Reason:

@@ -53,7 +53,7 @@ def main() -> None:
 def evaluate_lfw(data: Path) -> dict[str, Any]:
     """The official ten folds; intervals by fold, as each has its own people."""
     named = lfw_pairs(data)
-    pairs = lfw(named, lfw_views(data, named), traces=False)
+    pairs = lfw(named, lfw_views(data, named), full=False)
     s = np.array([pair.similarity for pair in pairs])
     same = np.array([pair.label == PERSON for pair in pairs])
     fold = np.array([pair.fold for pair in pairs])

@@ -20,7 +20,7 @@ from ..agent import fusion
 from ..agent.traces import traced
 from ..agent.verdict import REFERENCE_LABELS
 from ..errors import NotMeasurable
-from ..tools import detection, identity, image, manipulation, morph, synthesis
+from ..tools import detection, identity, image, manipulation, morph, reference_comparison, synthesis
 from ..tools.alignment import TEMPLATE
 from ..tools.evidence import Evidence, without_value
 from ..tools.face import Face, FaceView, Reference
@@ -44,7 +44,8 @@ class Comparison:
         source: ``lfw`` or ``frll``; for a forgery its family: ``swap``, ``region`` or ``morph``.
         method: How a forgery was made, else empty.
         fold: LFW fold 0..9, else None.
-        evidence: ``identity.similarity``, then what the forensic detectors say of the face.
+        evidence: ``identity.similarity``; then, where asked for, what the comparison of parts and the forensic
+            detectors say of the face.
     """
 
     claimed: str
@@ -61,6 +62,11 @@ class Comparison:
         value = self.evidence[0].value
         assert isinstance(value, float)
         return value
+
+    @property
+    def parts(self) -> float | None:
+        """Probability that every part is as in the references, where they were compared."""
+        return next((item.probability for item in self.evidence if item.measure == "reference_comparison.face"), None)
 
     @property
     def forged(self) -> float:
@@ -80,13 +86,20 @@ class Volunteer:
 
 
 def measure(view: FaceView, *references: FaceView) -> tuple[Evidence, ...]:
-    """Similarity of a face to its references and traces of forgery, as an examination measures them."""
-    return likeness(view, *references), *_traces(view)
+    """Similarity of a face to its references, part by part, and traces of forgery, as an examination measures them."""
+    return likeness(view, *references), *_parts(view, *references), *_traces(view)
 
 
 def likeness(view: FaceView, *references: FaceView) -> Evidence:
     """Similarity of a face to its references."""
     return identity.TOOL.measure(view, [Reference(reference.feature) for reference in references])[0]
+
+
+def _parts(view: FaceView, *references: FaceView) -> tuple[Evidence, ...]:
+    try:
+        return (reference_comparison.whole(view, [Reference(other.feature, other) for other in references]),)
+    except NotMeasurable as error:
+        return (without_value("reference_comparison", error),)
 
 
 def _traces(view: FaceView) -> tuple[Evidence, ...]:
@@ -111,11 +124,11 @@ def lfw_views(data: Path, pairs: list[dict[str, str]]) -> dict[str, FaceView]:
     return views
 
 
-def lfw(pairs: list[dict[str, str]], views: dict[str, FaceView], traces: bool = True) -> list[Comparison]:
-    """Every pair as a comparison, with the detectors' evidence if asked: the first photo is the reference."""
+def lfw(pairs: list[dict[str, str]], views: dict[str, FaceView], full: bool = True) -> list[Comparison]:
+    """Every pair as a comparison, with all evidence or the cosine alone: the first photo is the reference."""
 
     def ask(face: FaceView, reference: FaceView) -> tuple[Evidence, ...]:
-        return measure(face, reference) if traces else (likeness(face, reference),)
+        return measure(face, reference) if full else (likeness(face, reference),)
 
     return [
         Comparison(
@@ -151,16 +164,16 @@ def _view(path: Path) -> FaceView:
     return FaceView(photo, detection.detect(photo.rgb)[0])
 
 
-def frll(people: list[Volunteer]) -> Iterator[Comparison]:
+def frll(people: list[Volunteer], full: bool = True) -> Iterator[Comparison]:
     """Each person's smiling photo against their neutral one, and look-alikes: same split, gender and ethnicity."""
     for person in people:
-        yield _compare(person, person.smiling, PERSON, "frll")
+        yield _compare(person, person.smiling, PERSON, "frll", full=full)
     for person, other in permutations(people, 2):
         if (person.split, person.group) == (other.split, other.group):
-            yield _compare(person, other.smiling, OTHER, "frll")
+            yield _compare(person, other.smiling, OTHER, "frll", full=full)
 
 
-def forgeries(people: list[Volunteer]) -> Iterator[Comparison]:
+def forgeries(people: list[Volunteer], full: bool = True) -> Iterator[Comparison]:
     """Every method on each person's smiling photo, with partners of the same split and gender."""
     for number, person in enumerate(people):
         rng = np.random.default_rng(number)
@@ -172,12 +185,15 @@ def forgeries(people: list[Volunteer]) -> Iterator[Comparison]:
                 faces = detection.detect(forged.image)
                 if faces:
                     photo = image.Photo(forged.image, b"", "", "PNG")
-                    yield _compare(person, FaceView(photo, faces[0]), FORGERY, method.partition(".")[0], method)
+                    yield _compare(person, FaceView(photo, faces[0]), FORGERY, method.partition(".")[0], method, full)
 
 
 def _side(view: FaceView) -> Side:
     return Side(view.photo.rgb, view.mesh.points)
 
 
-def _compare(person: Volunteer, view: FaceView, label: str, source: str, method: str = "") -> Comparison:
-    return Comparison(person.name, label, source, person.split, measure(view, person.neutral), method)
+def _compare(
+    person: Volunteer, view: FaceView, label: str, source: str, method: str = "", full: bool = True
+) -> Comparison:
+    evidence = measure(view, person.neutral) if full else (likeness(view, person.neutral),)
+    return Comparison(person.name, label, source, person.split, evidence, method)

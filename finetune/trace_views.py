@@ -109,7 +109,7 @@ def fit(faces: ForgerySet, views: Views, leave_out: str) -> Linear:
         weight[labels == label] = balanced(faces, shown.rows[labels == label])
     scaler = StandardScaler().fit(shown.features)
     unread = Linear(scaler.mean_, scaler.scale_, np.zeros((trace_views.SIZE, 0)), np.zeros(0))
-    model = LogisticRegression(C=PENALTY, max_iter=300)
+    model = LogisticRegression(C=PENALTY, max_iter=1000, tol=1e-3)
     model.fit(unread.standard(shown.features), labels, weight * len(weight) / weight.sum())
     slopes, bias = model.coef_.T, model.intercept_
     return Linear(scaler.mean_, scaler.scale_, slopes[:, 1:] - slopes[:, :1], bias[1:] - bias[0])

@@ -113,6 +113,44 @@ def test_traces_that_were_not_measured_say_so_and_weigh_nothing() -> None:
     assert decision.probabilities == fusion.calibration().probabilities(0.6)
 
 
+def _parts(alike: float) -> Evidence:
+    text = f"The probability that every part is as in the reference photo is {alike:.3f}."
+    return Evidence("reference_comparison.face", "reference_comparison", text, alike, probability=alike, id="e7")
+
+
+@pytest.mark.parametrize("value", [0.6, 0.8, 0.94])
+def test_parts_that_differ_move_probability_from_the_person_to_a_forgery(value: float) -> None:
+    fitted = fusion.calibration()
+    before, after = fitted.probabilities(value), fitted.probabilities(value, parts=0.02)
+    assert after[FORGERY] > before[FORGERY] and after[PERSON] < before[PERSON]
+    assert after[OTHER] == pytest.approx(before[OTHER])
+    decision = _at(value, _parts(0.02))
+    assert decision.label in (FORGERY, INCONCLUSIVE)
+    assert "parts.differ" in _codes(decision)
+    assert decision.deciding[:2] == ("e4", "e7")
+
+
+@pytest.mark.parametrize("value", [-0.1, 0.3, 0.6, 0.94])
+def test_parts_that_agree_do_not_make_the_person_likelier(value: float) -> None:
+    fitted = fusion.calibration()
+    agreeing = fitted.probabilities(value, parts=0.999)
+    assert agreeing == pytest.approx(fitted.probabilities(value))
+    assert _codes(_at(value, _parts(0.999))) == _codes(_at(value))
+
+
+def test_a_stranger_stays_someone_else_whatever_the_parts() -> None:
+    decision = _at(0.05, _parts(0.001))
+    assert decision.label == OTHER
+    assert _codes(decision) == ["identity.differs"]
+    assert decision.deciding == ("e4",)
+
+
+def test_strong_differences_make_a_forgery_without_any_trace() -> None:
+    decision = _at(0.8, _parts(0.001))
+    assert decision.label == FORGERY
+    assert _codes(decision) == ["identity.matches", "parts.differ"]
+
+
 def test_between_the_ranges_it_abstains_as_ambiguous() -> None:
     fitted = fusion.calibration()
     values = np.linspace(0, 0.6, 601).tolist()

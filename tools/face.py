@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from .forensic_network import Traces
     from .image import Photo, RGBImage
+    from .part_similarity import Signature
     from .trace_calibration import Judgement
 
 T = TypeVar("T")
-_SHARED = ("mesh", "pose", "feature", "crop", "traces", "judgement")
+_SHARED = ("mesh", "pose", "feature", "crop", "traces", "judgement", "signature")
 Floats = NDArray[np.float32]
 
 
@@ -128,6 +129,13 @@ class FaceView:
         from .identity import extract
 
         return self._once("feature", lambda: extract(self.photo.rgb, self.face))
+
+    @property
+    def signature(self) -> Signature:
+        """What each part of the face is compared by."""
+        from .part_similarity import sign
+
+        return self._once("signature", lambda: sign(self))
 
     def _once(self, name: str, compute: Callable[[], T]) -> T:
         with self._locks[name]:

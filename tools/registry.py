@@ -12,8 +12,8 @@ from .face import FaceView, Reference
 from .image import Photo
 
 MODULES = (
-    "quality", "head_pose", "identity", "action_units", "expression", "manipulation", "synthesis", "morph",
-    "presentation_attack", "compression_traces", "provenance",
+    "quality", "head_pose", "identity", "reference_comparison", "action_units", "expression", "manipulation",
+    "synthesis", "morph", "presentation_attack", "compression_traces", "provenance",
 )  # fmt: skip
 
 
