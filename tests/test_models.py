@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from typer.testing import CliRunner
 
 from facewitness.errors import InvalidOption, WeightsMismatch, WeightsMissing
 from facewitness.tools import weights
-from facewitness.ui.models import _size, app
+from facewitness.ui.models import INDENT, _size, app, list_weights
 
 
 @pytest.fixture
@@ -63,6 +65,23 @@ def test_a_source_is_shown_in_full(home: Path) -> None:
         for source in weight.sources:
             for named in ("url", "revision", "repo", "requirement", "member"):
                 assert getattr(source, named, "") in text
+
+
+@pytest.mark.parametrize("columns", [80, 100])
+def test_a_terminal_gets_whole_words(
+    columns: int, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    list_weights()
+    piped = capsys.readouterr().out
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    list_weights()
+    shown = re.sub(r"\x1b\[\d*m", "", capsys.readouterr().out)
+    assert shown.split() == piped.split()
+    assert len(shown.splitlines()) > len(piped.splitlines())
+    for line in shown.splitlines():
+        assert len(line) <= columns or len(line.split()[-1]) > columns - INDENT  # an address stays whole
+        assert line.startswith(" " * INDENT) or line in piped
 
 
 def test_sizes_have_a_digit_before_the_point() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,7 +17,7 @@ import pytest
 from facewitness.agent import grounding
 from facewitness.agent.verdict import Brief, Claim, Decision
 from facewitness.errors import InvalidOption
-from facewitness.tools import calibration, plugins
+from facewitness.tools import calibration, conformance, plugins
 from facewitness.tools.adapters import entries
 from facewitness.tools.alignment import TEMPLATE, align
 from facewitness.tools.calibration import Calibration
@@ -251,10 +252,20 @@ def test_findings_hold_in_the_grounding_check(install: Install, view: FaceView) 
     assert not any(claim.supported for claim in grounding.check(wrong, brief))
 
 
-def test_the_guides_detector_takes_part(install: Install, tmp_path: Path, view: FaceView) -> None:
-    (tmp_path / "site" / "eyewitness.py").write_text(BLOCKS["eyewitness.py"], "utf-8")
-    [(name, target)] = re.findall(r'^(\w+) = "(.*)"$', BLOCKS["pyproject.toml"], re.M)
-    install(**{name: target})
+@pytest.mark.usefixtures("home")
+def test_the_guides_package_is_installed_as_printed_and_takes_part(
+    tmp_path: Path, view: FaceView, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package, site = tmp_path / "package", tmp_path / "site"
+    package.mkdir()
+    for name in ("eyewitness.py", "test_eyewitness.py", "pyproject.toml"):
+        (package / name).write_text(BLOCKS[name], "utf-8")
+    options = ("--quiet", "--no-index", "--no-build-isolation", "--no-deps", "--target", str(site))
+    subprocess.run([sys.executable, "-m", "pip", "install", *options, str(package)], check=True)
+    assert not (site / "test_eyewitness.py").exists()
+    monkeypatch.syspath_prepend(site)
+    monkeypatch.delitem(sys.modules, "eyewitness", raising=False)
+    assert conformance.check_factory(plugins.find("smoothness").get) == []
     [item] = asked("detector.smoothness", view)
     assert (item.status, item.measure) == ("ok", "detector.smoothness.manipulation")
 

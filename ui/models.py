@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +14,9 @@ if TYPE_CHECKING:
     from ..tools.weights_manifest import Registered, Weight
 
 app = typer.Typer(help="List, fetch and check the model weights.", no_args_is_help=True)
+
+INDENT = 14
+"""Where the facts begin."""
 
 Names = Annotated[list[str] | None, typer.Argument(help="Weights or plug-ins to act on; all if none is named.")]
 
@@ -38,8 +44,14 @@ def list_weights(
 
 
 def _block(lines: list[str]) -> None:
+    """Print a name and its facts; in a terminal, long facts go on below where they began, hashes and sources whole."""
     typer.secho(lines[0], bold=True)
     for line in lines[1:]:
+        if sys.stdout.isatty():
+            width = shutil.get_terminal_size().columns
+            line = textwrap.fill(
+                line, width, subsequent_indent=" " * INDENT, break_long_words=False, break_on_hyphens=False
+            )
         typer.echo(line)
 
 

@@ -103,16 +103,11 @@ class _DetectorEntry(_Entry):
         target: What its score rises with.
         size: Side of its input in pixels.
         margin: Width of the crop in widths of the ArcFace template; DeepfakeBench and GenD crop with 1.3.
-        forged: Output that stands for a forged face: its index, or its label in the model's configuration.
-        mean, std: Of the preprocessing, RGB in 0..1.
     """
 
     target: Target
     size: Annotated[int, Field(gt=0, le=1024)] = 224
     margin: Annotated[float, Field(ge=0.5, le=4)] = 1.3
-    forged: Annotated[int, Field(ge=0)] = 1
-    mean: Triple = CLIP_MEAN
-    std: Triple = CLIP_STD
 
 
 class VitEntry(_DetectorEntry):
@@ -122,27 +117,40 @@ class VitEntry(_DetectorEntry):
         backbone: Configuration of the transformers backbone: ``model_type`` and what differs from its defaults.
         base: Weights of the untouched backbone, where ``file`` holds only what was tuned.
         normalise: Scale the feature to unit length before the head.
+        forged: Index of the output that stands for a forged face.
+        mean, std: Of the preprocessing, RGB in 0..1; CLIP's unless stated.
     """
 
     adapter: Literal["vit_layernorm"]
     backbone: dict[str, Any]
     base: HubFile | None = None
     normalise: bool = True
+    forged: Annotated[int, Field(ge=0)] = 1
+    mean: Triple = CLIP_MEAN
+    std: Triple = CLIP_STD
 
 
 class ClassifierEntry(_DetectorEntry):
-    """A transformers or timm image classifier; ``mean`` and ``std`` are its own unless stated."""
+    """A transformers or timm image classifier.
+
+    Attributes:
+        forged: Output that stands for a forged picture: its index, or its label in the model's configuration.
+        mean, std: Of the preprocessing, RGB in 0..1; the repository's own unless stated.
+    """
 
     adapter: Literal["image_classifier"]
-    forged: Annotated[int, Field(ge=0)] | str  # type: ignore[assignment]
-    mean: Triple | None = None  # type: ignore[assignment]
-    std: Triple | None = None  # type: ignore[assignment]
+    forged: Annotated[int, Field(ge=0)] | str
+    mean: Triple | None = None
+    std: Triple | None = None
 
 
 class TorchScriptEntry(_DetectorEntry):
-    """A TorchScript program; runs only if ``FACEWITNESS_ALLOW_TORCHSCRIPT`` is 1."""
+    """A TorchScript program; runs only if ``FACEWITNESS_ALLOW_TORCHSCRIPT`` is 1. Fields as for ``VitEntry``."""
 
     adapter: Literal["torchscript"]
+    forged: Annotated[int, Field(ge=0)] = 1
+    mean: Triple = CLIP_MEAN
+    std: Triple = CLIP_STD
 
 
 class ArcFaceEntry(_Entry):
