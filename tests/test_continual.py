@@ -222,10 +222,23 @@ def test_the_comparison(faces: ForgerySet, tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(comparison, "TAUGHT", {"dark": ("dark", ("toy",))})
     monkeypatch.setattr(comparison, "TESTED", {"bright": "bright", "dark": "dark"})
     config = QUICK.model_copy(update={"known": "bright", "steps": 2})
-    bench = comparison.prepare(faces, tmp_path / "start.safetensors", config, 6)
+    bench = comparison.prepare(faces, tmp_path / "start.safetensors", config, 6, ["dark"])
     assert {faces.entries[row].split for row in bench.tested.rows} == {"test"}
     found = {arm: [list(comparison.stages(bench, arm, config, 0))] for arm in comparison.ARMS}
     tables = {arm: comparison.summary(bench, odds) for arm, odds in found.items()}
     assert all(len(table) == 2 and table[0] == tables["naive"][0] for table in tables.values())
     assert tables["naive"][1] != tables["naive"][0]
-    assert set(tables["naive"][0]) == {"bright", "dark"}
+    assert set(tables["naive"][0]) == {"bright", "dark", comparison.KNOWN}
+    change = comparison.changes(bench, found["naive"])
+    assert set(change["learned"]) == {"dark"} and set(change["kept"]) == {"bright", comparison.KNOWN}
+    values = [tables["naive"][stage]["bright"]["value"] for stage in (0, 1)]
+    assert change["kept"]["bright"]["value"] == pytest.approx(values[1] - values[0], abs=2e-3)
+
+
+def test_only_what_was_known_is_tested_as_known() -> None:
+    def kinds(family: str, method: str) -> list[str]:
+        return comparison.kinds(Entry(family, method, "frll", "p", "test"), "selfblend|redrawn")
+
+    assert kinds("manipulation", "selfblend") == ["self-blends"]
+    assert kinds("manipulation", "inside.smooth") == kinds("real", "real") == []
+    assert kinds("manipulation", "swap.alpha") == ["swaps"]
