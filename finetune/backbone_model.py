@@ -6,6 +6,7 @@ arXiv 2501.03800 (MADation). Alignment and uniformity: Wang & Isola 2020, arXiv 
 
 from __future__ import annotations
 
+import copy
 import re
 import warnings
 from collections.abc import Iterator
@@ -23,6 +24,9 @@ from torch.nn import functional
 from ..errors import InvalidOption, WeightsMissing, WeightsRefused
 
 ADAPTER, HEAD = "adapter", "head.safetensors"
+PLUGIN = "detector.safetensors"
+"""Head and merged layers under the names that the plug-in adapter ``vit_layernorm`` takes."""
+PROJECTION = "visual_projection.weight"
 
 
 class Network(BaseModel):
@@ -116,11 +120,24 @@ def build(network: Network) -> Detector:
 
 
 def save(detector: Detector, out: Path) -> None:
-    """Write the adapter in PEFT's layout, and the head."""
+    """Write the adapter in PEFT's layout, the head, and both merged into the plug-in's file."""
     detector.backbone.save_pretrained(str(out / ADAPTER))
-    save_file(
-        {name: value.detach().cpu().contiguous() for name, value in detector.head.state_dict().items()}, out / HEAD
-    )
+    head = {name: value.detach().cpu().contiguous() for name, value in detector.head.state_dict().items()}
+    save_file(head, out / HEAD)
+    save_file({f"head.{name}": value for name, value in head.items()} | _tuned_weights(detector.backbone), out / PLUGIN)
+
+
+def _tuned_weights(backbone: PeftModel) -> dict[str, torch.Tensor]:
+    """The layers that were tuned, their adapters merged, by their names in the backbone; and the projection, if any."""
+    targets = tuple(backbone.peft_config["default"].target_modules)
+    with _quiet():
+        state = copy.deepcopy(backbone).merge_and_unload().state_dict()
+    layers = {name: value for name, value in state.items() if name.split(".")[-2] in targets}
+    if PROJECTION in state:  # CLIP lies one level deeper then
+        layers = {name.removeprefix("vision_model."): value for name, value in layers.items()}
+    tuned = {f"backbone.{name}": value for name, value in layers.items()}
+    tuned |= {"projection.weight": state[PROJECTION]} if PROJECTION in state else {}
+    return {name: value.detach().cpu().contiguous() for name, value in tuned.items()}
 
 
 def load(network: Network, out: Path) -> Detector:

@@ -21,6 +21,11 @@ from facewitness.errors import InvalidOption, NotAssessable, WeightsMissing, Wei
 from facewitness.finetune import backbone, backbone_data, backbone_model
 from facewitness.finetune.backbone_model import alignment, load, slerp, uniformity
 from facewitness.finetune.training import CHECKPOINT
+from facewitness.tools import conformance
+from facewitness.tools.adapters import entries
+from facewitness.tools.adapters.build import adapter
+from facewitness.tools.adapters.loading import digest
+from facewitness.tools.alignment import WIDE
 
 SIZE = 32
 SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "image_size": SIZE, "patch_size": 8}
@@ -101,7 +106,8 @@ def test_recipe(recipe: str, models: dict[str, str], data: Path, tmp_path: Path)
     assert {name for name in before if "head." in name and "backbone" not in name} <= changed
 
     names = {path.name for path in tmp_path.iterdir()}
-    assert {"adapter", "head.safetensors", "config.json", "log.jsonl", "curves.png", CHECKPOINT} <= names
+    left = {"adapter", "head.safetensors", "detector.safetensors", "config.json", "log.jsonl", "curves.png", CHECKPOINT}
+    assert left <= names
     adapter = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
     assert adapter["base_model_name_or_path"] == chosen.model and adapter["revision"] == chosen.revision
     assert {path.suffix for path in (tmp_path / "adapter").iterdir()} <= {".json", ".safetensors", ".md"}
@@ -112,6 +118,29 @@ def test_recipe(recipe: str, models: dict[str, str], data: Path, tmp_path: Path)
     torch.testing.assert_close(found.logits, expected.logits, rtol=0, atol=1e-6)
     if chosen.normalise:
         torch.testing.assert_close(found.features.norm(dim=1), torch.ones(3))
+
+
+@pytest.mark.parametrize("recipe", ARCHITECTURES)
+def test_the_result_is_a_plugin(recipe: str, models: dict[str, str], data: Path, tmp_path: Path) -> None:
+    """The shipped adapter puts the written layers over the untouched backbone and gives the same scores."""
+    detector = _train(recipe, models, data, tmp_path, "epochs=1")
+    network, base = detector.network, Path(models[ARCHITECTURES[recipe]])
+    config = json.loads((base / "config.json").read_text())
+    vision = config.get("vision_config", config)
+    stated = {
+        "adapter": "vit_layernorm", "target": "manipulation", "licence": "MIT", "commercial_use": True,
+        "margin": WIDE, "size": SIZE, "mean": network.mean, "std": network.std, "normalise": network.normalise,
+        "folder": tmp_path, "file": "detector.safetensors", "sha256": digest(tmp_path / "detector.safetensors"),
+        "backbone": {key: vision[key] for key in ("model_type", *SMALL, "intermediate_size") if key in vision},
+        "base": {"folder": base, "file": "model.safetensors", "sha256": digest(base / "model.safetensors")},
+    }  # fmt: skip
+    plugged = adapter(entries.parse("tuned", stated))
+    conformance.require(plugged, swap=True)
+    crops = np.random.default_rng(1).integers(0, 256, (3, SIZE, SIZE, 3)).astype(np.uint8)
+    with torch.inference_mode():
+        expected = detector(torch.from_numpy(crops)).logits.numpy()
+    assert np.ptp(expected) > 0
+    np.testing.assert_allclose(plugged.score(crops).logits, expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("recipe", ["layernorm-clip-l14", "madation-clip"])

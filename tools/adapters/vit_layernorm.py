@@ -1,10 +1,11 @@
-"""Vision transformers with tuned LayerNorms and a linear head: GenD, and weights of our own recipe.
+"""Vision transformers with tuned layers and a linear head: GenD, and what ``finetune.backbone`` trains.
 
 Yermakov et al. 2025, arXiv 2503.19683 and 2508.06248: only the LayerNorms of CLIP, DINO or another vision transformer
 are tuned, the class feature is scaled to unit length, and a linear layer tells real from fake. Keys of the file:
 
 * GenD: ``feature_extractor.vision_model.*`` (CLIP) or ``feature_extractor.backbone.*`` (DINO), ``model.linear.*``;
-* otherwise ``backbone.*`` as transformers names them, and ``head.*``.
+* otherwise ``backbone.*`` as transformers names them, ``head.*`` and, if the head stands on CLIP's joint space,
+  ``projection.weight``.
 
 With ``base``, the backbone starts from those weights and the file need hold only what was tuned.
 """
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 _BACKBONE = ("feature_extractor.vision_model.", "feature_extractor.backbone.", "backbone.", "vision_model.")
 _HEAD = ("model.linear.", "head.")
+_PROJECTION = "projection.weight"
 _UNUSED = ("feature_extractor.visual_projection.",)  # CLIP's way into its joint space, saved but not used by GenD
 
 
@@ -32,6 +34,7 @@ class _Network(NamedTuple):
     backbone: Any
     weight: torch.Tensor
     bias: torch.Tensor
+    projection: torch.Tensor | None
 
 
 class VitLayerNorm:
@@ -47,16 +50,18 @@ class VitLayerNorm:
         Raises:
             WeightsMissing, WeightsMismatch, WeightsRefused, ToolUnavailable: The network cannot be loaded.
         """
-        backbone, weight, bias = self._network()
+        network = self._network()
         import torch
         from torch.nn import functional
 
         with torch.inference_mode():
             # The class feature behind the last LayerNorm; of SigLIP, which has none, the attention pool.
-            feature = backbone(pixel_values=batch(crops, self._entry.mean, self._entry.std)).pooler_output
+            feature = network.backbone(pixel_values=batch(crops, self._entry.mean, self._entry.std)).pooler_output
+            if network.projection is not None:
+                feature = functional.linear(feature, network.projection)
             if self._entry.normalise:
                 feature = functional.normalize(feature, dim=1)
-            return Scores(forged_logit(functional.linear(feature, weight, bias), self._entry.forged))
+            return Scores(forged_logit(functional.linear(feature, network.weight, network.bias), self._entry.forged))
 
 
 def _load(entry: VitEntry) -> _Network:
@@ -73,10 +78,11 @@ def _load(entry: VitEntry) -> _Network:
     tuned = state_dict(path)
     parts |= _under(_BACKBONE, tuned)
     head = _under(_HEAD, tuned)
-    strange = [key for key in tuned if not key.startswith((*_BACKBONE, *_HEAD, *_UNUSED))]
+    strange = [key for key in tuned if key != _PROJECTION and not key.startswith((*_BACKBONE, *_HEAD, *_UNUSED))]
     if strange or set(head) != {"weight", "bias"}:
         raise WeightsMismatch(f"{entry.file} of the plug-in {entry.name} has other tensors than a tuned backbone.")
-    return _Network(_backbone(transformers, entry, parts), head["weight"], head["bias"])
+    backbone = _backbone(transformers, entry, parts)
+    return _Network(backbone, head["weight"], head["bias"], tuned.get(_PROJECTION))
 
 
 def _under(prefixes: tuple[str, ...], tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
