@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from .forgery_material import ANY, FAMILIES, LIMIT, SIDES, TASKS, Material, sele
 from .forgery_mixture import half_unseen, keep, kept
 from .forgery_tables import Array, Scored
 
-CONDITION_LIMIT = 6
+CONDITION_LIMIT = 2
 
 _console = Console(stderr=True)
 
@@ -43,7 +43,7 @@ def main() -> None:
     material, baselines = _tested(options, pictures)
     named = {"name": detector.name, "sha256": detector.sha256, "left out": options.left_out or None}
     result: dict[str, Any] = {"detector": named}
-    found, scored = matched(detector, material, baselines, options.left_out)
+    found, scored = matched(detector, material, baselines, options.left_out, options.sides)
     result |= found
     keep(options.set, detector.name, scored)
     if not weights:
@@ -62,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--set", type=Path, required=True, help="folder made by finetune.forgery_set")
     parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
     parser.add_argument("--limit", type=int, default=LIMIT, help="pictures of a source and method; reals twenty times")
+    parser.add_argument("--sides", type=int, nargs="*", default=SIDES, choices=SIDES, help="pixels of a crop")
     parser.add_argument("--weights", type=Path, help="ONNX file of a training run instead of the shipped one")
     parser.add_argument("--name", help="what to call that network")
     parser.add_argument("--left-out", default="", help="expression of the methods that it was trained without")
@@ -87,16 +88,20 @@ def _variant(path: Path) -> dict[str, Any]:
 
 
 def matched(
-    detector: Detector, material: Material, baselines: Mapping[str, Array], left_out: str = ""
+    detector: Detector,
+    material: Material,
+    baselines: Mapping[str, Array],
+    left_out: str = "",
+    sides: Sequence[int] = SIDES,
 ) -> tuple[dict[str, Any], Scored]:
     """The tables under matched size and compression, by task and real against real; and the first side's scores."""
     result: dict[str, Any] = {"pictures": material.counts(), "matched": {}, "real against real": {}}
-    for side in SIDES[: 1 if left_out else None]:
+    for side in sides:
         reading = _timed(detector, f"matched, {side} px", material.matched(side))
         scored = _scored(reading, material, _beside(baselines, side))
         result["matched"][str(side)] = forgery_tables.by_task(scored, left_out)
         result["real against real"][str(side)] = forgery_tables.real_against_real(scored)
-        if side == SIDES[0]:
+        if side == sides[0]:
             first = scored
             result |= _at_operating_point(reading, scored)
             result |= _maps(material, reading)
