@@ -147,3 +147,15 @@ def test_the_legend_stands_below_and_hides_nothing() -> None:
 def test_the_same_map_gives_the_same_picture() -> None:
     one, other = (overlays.draw_evidence(RGB, ITEM, spot(14, 9)) for _ in range(2))
     assert (one == other).all()
+
+
+def test_places_that_two_tools_name_alike_say_which_tool() -> None:
+    from facewitness.agent.record import NamedBox
+    from facewitness.ui.overlays import _labels
+
+    eye = NamedBox(x=1, y=2, width=3, height=4, name="left eye")
+    items = [
+        ITEM.model_copy(update={"tool": tool, "region": eye.model_copy(update={"name": name})})
+        for tool, name in (("reference_comparison", "left eye"), ("compression_traces", "left eye"), ("a", "chin"))
+    ]
+    assert _labels(items) == ["Left eye, reference comparison", "Left eye, compression traces", "Chin"]

@@ -60,9 +60,19 @@ def layers(record: Record, pictures: Mapping[str, Picture]) -> list[Layer]:
         if picture is not None or marked:
             # A picture says more than the box around it, and evidence of one mesh shares the picture.
             found.setdefault((None if picture else item.region, picture), []).append(item)
+    labels = _labels([items[0] for items in found.values()])
     return [
-        Layer(_label(items[0]), tuple(item.id for item in items), region, picture)
-        for (region, picture), items in found.items()
+        Layer(label, tuple(item.id for item in items), region, picture)
+        for label, ((region, picture), items) in zip(labels, found.items(), strict=True)
+    ]
+
+
+def _labels(items: Sequence[EvidenceInfo]) -> list[str]:
+    """Name of each place; where tools name the same one, the tool as well."""
+    names = [_label(item) for item in items]
+    return [
+        name if names.count(name) == 1 else f"{name}, {item.tool.replace('_', ' ')}"
+        for name, item in zip(names, items, strict=True)
     ]
 
 
