@@ -52,7 +52,7 @@ _FIND_SHARE, _BEYOND_SHARE, _COUNTED = 0.35, 0.1, 0.7
 
 def samples(shots: Sequence[Shot], plan: Sequence[Split], seed: int) -> Iterator[Sample]:
     """One sample for each entry of the plan."""
-    pool = making.pool([shot for shot in shots if shot.source == "frll" and shot.labels.get("age")])
+    pool = making.pool([shot for shot in shots if shot.source == "frll" and _labelled(shot)])
     for number, split in enumerate(plan):
         rng = np.random.default_rng((seed, 5, number))
         here = pool[split].get("frll", ())
@@ -61,6 +61,11 @@ def samples(shots: Sequence[Shot], plan: Sequence[Split], seed: int) -> Iterator
             if row is not None:
                 yield _sample(row, split, rng)
                 break
+
+
+def _labelled(shot: Shot) -> bool:
+    """Whether all is known of the person; the labels say ``NA`` where it is not."""
+    return bool(shot.labels.get("age")) and "NA" not in shot.labels.values()
 
 
 def _people(here: Sequence[Shot], count: int, rng: np.random.Generator) -> list[tuple[Shot, Side]] | None:
