@@ -155,7 +155,7 @@ def _scale(parameters: dict[str, Any]) -> TraceCalibration:
 
 @dataclass(frozen=True, slots=True)
 class Examples:
-    """Normalised scores (m, 3), families, sources and weights (m,) that probabilities are fitted on."""
+    """Normalised scores (m, 6), families, sources and weights (m,) that probabilities are fitted on."""
 
     z: Array
     families: NDArray[np.str_]

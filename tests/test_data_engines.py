@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from facewitness.agent import grounding
 from facewitness.errors import InvalidOption
 from facewitness.finetune.data import __main__ as making_sets
-from facewitness.finetune.data import card, catalogue, store
+from facewitness.finetune.data import card, catalogue, shortcuts, store
 from facewitness.finetune.data.sample import Sample
 from facewitness.ui.cli import app
 
@@ -150,3 +150,12 @@ def test_a_folder_without_photos_is_refused(tmp_path: Path) -> None:
 def test_many_samples_are_grounded(data: Path) -> None:
     found = list(making_sets.made(ENGINES, catalogue.shots(data), 72, 0, None))
     assert not list(faults(found))
+
+
+@pytest.mark.data
+@pytest.mark.timeout(900)
+def test_the_frame_of_a_forgery_sample_says_nothing(data: Path) -> None:
+    found = list(making_sets.made(("forgery",), catalogue.shots(data), 72, 0, None))
+    readers = {reader.reader: reader for reader in shortcuts.blind(found)}
+    for name in ("frame, words", "frame, length"):
+        assert readers[name].low < 0.5, (name, readers[name])
