@@ -20,7 +20,7 @@ from ..agent import fusion
 from ..agent.traces import traced
 from ..agent.verdict import REFERENCE_LABELS
 from ..errors import NotMeasurable
-from ..tools import detection, identity, image, manipulation, morph, reference_comparison, synthesis
+from ..tools import detection, identity, image, manipulation, morph, reference_comparison, sface, synthesis
 from ..tools.alignment import TEMPLATE
 from ..tools.evidence import Evidence, without_value
 from ..tools.face import Face, FaceView, Reference
@@ -120,7 +120,7 @@ def lfw_views(data: Path, pairs: list[dict[str, str]]) -> dict[str, FaceView]:
     views = {}
     for name in sorted({pair[side] for pair in pairs for side in "ab"}):
         photo = image.load(data / "lfw_pairs_aligned" / "images" / name)
-        views[name] = FaceView(photo, _ALIGNED, {"feature": identity.extract_aligned(photo.rgb)})
+        views[name] = FaceView(photo, _ALIGNED, {"feature": sface.see(photo.rgb).feature})
     return views
 
 

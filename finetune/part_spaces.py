@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from scipy.linalg import eigh
 
 from ..tools.face import Floats
-from ..tools.face_parts import LAYERS, PARTS, POINTS, Descriptors
+from ..tools.face_parts import PARTS, POINTS, Descriptors
 from ..tools.part_similarity import Space, Spaces, cues, turned
+from ..tools.sface import STEPS
 from .part_faces import Faces
 from .part_pairs import GENUINE, Pairs
 
-SIZES = {**dict.fromkeys(LAYERS, 32), "cells": 32, "shape": 12, "texture": 6}
+SIZES = {**dict.fromkeys(STEPS, 32), "cells": 32, "shape": 12, "texture": 6}
 """Directions kept for each cue."""
 _RIDGE = 0.05
 _TURNS = 4
@@ -30,7 +31,7 @@ Array = NDArray[np.float64]
 def described(faces: Faces, number: int) -> Descriptors:
     """What was measured of one face, as the tool sees it."""
     held = faces.values
-    local = {layer: held[layer][number].astype(np.float32) for layer in LAYERS}
+    local = {layer: held[layer][number].astype(np.float32) for layer in STEPS}
     cells = held["cells"][number].astype(np.float32)
     return Descriptors(local, cells, held["feature"][number], held["texture"][number], held["points"][number])
 
@@ -48,7 +49,7 @@ def fit(faces: Faces, pairs: Pairs) -> tuple[Floats, Spaces]:
     found: dict[str, dict[str, Space]] = {part: {} for part in PARTS}
     for cue, size in SIZES.items():
         blocks = {part: np.stack([row[part][cue] for row in rows]) for part in PARTS}
-        for shared in [list(PARTS)] if cue in LAYERS else [[part] for part in PARTS]:
+        for shared in [list(PARTS)] if cue in STEPS else [[part] for part in PARTS]:
             landmarks = [blocks[part][:, k] for part in shared for k in range(blocks[part].shape[1])]
             directions = _discriminants(landmarks, sides, among, size)
             for part in shared:

@@ -23,8 +23,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from ..tools.face import Floats
-from ..tools.face_parts import LAYERS, PARTS
+from ..tools.face_parts import PARTS
 from ..tools.part_similarity import CUES, Reading, Signature, Spaces, alike, of_face, of_part, packed, signature
+from ..tools.sface import STEPS
 from . import part_spaces
 from .part_faces import Faces, cached
 from .part_pairs import GENUINE, OTHER, Pairs, pairs
@@ -85,7 +86,7 @@ def fit(faces: Faces, found: Pairs) -> dict[str, Any]:
     return {
         "version": VERSION,
         "mean_shape": packed(upright),
-        "layers": {layer: packed(spaces["nose"][layer].map) for layer in LAYERS},
+        "layers": {layer: packed(spaces["nose"][layer].map) for layer in STEPS},
         "spaces": {part: {cue: _space(spaces, part, cue) for cue in CUES} for part in PARTS},
         "parts": parts,
         "not read": unread,
@@ -193,7 +194,7 @@ def _as_stored(values: Floats) -> Floats:
 def _space(spaces: Spaces, part: str, cue: str) -> Mapping[str, Any]:
     space = spaces[part][cue]
     mean = {"mean": packed(space.mean)}
-    return mean if cue in LAYERS else {"map": packed(space.map), **mean}
+    return mean if cue in STEPS else {"map": packed(space.map), **mean}
 
 
 def _stored(reading: Reading) -> dict[str, Any]:

@@ -27,6 +27,9 @@ from .forgery_set import ForgerySet, balanced, tight
 
 TIGHT = 0.3
 """Share of views without surroundings."""
+PLAIN = 0.4
+"""Share of views that were only reduced and saved once, as most photos are."""
+_QUALITIES = (60, 96)
 PENALTY = 0.003
 """Inverse strength; chosen on the calibration split from 0.003 and 0.03."""
 _REALS = 1000  # of each source
@@ -61,14 +64,21 @@ def view(faces: ForgerySet, row: int, draw: int) -> NDArray[np.uint8]:
     """(160, 160, 3) uint8 RGB: a picture, framed and after a chain as drawn by its original, so that pairs share it."""
     base = faces.entries[row].base
     rng = np.random.default_rng((row if base is None else base, draw))
-    chain, rgb = chains.draw(rng), np.array(faces.rgb[row])
-    rgb = chains.run(tight(rgb, cv2.BORDER_REPLICATE) if rng.random() < TIGHT else rgb, chain, rng)
+    rgb = np.array(faces.rgb[row])
+    if rng.random() < PLAIN:
+        return chains.jpeg(_reduced(rgb), int(rng.integers(*_QUALITIES)))
+    chain = chains.draw(rng)
+    return _reduced(chains.run(tight(rgb, cv2.BORDER_REPLICATE) if rng.random() < TIGHT else rgb, chain, rng))
+
+
+def _reduced(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return cv2.resize(rgb, (WIDE_SIZE, WIDE_SIZE), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
 
 
 def measured(faces: ForgerySet, rows: Rows, draws: Rows, folder: Path) -> Views:
     """Conditions and features of views, kept in ``folder``; about 30 ms each."""
-    digest = hashlib.sha256(np.concatenate([rows, draws]).tobytes() + faces.rgb[rows[::50]].tobytes())
+    digest = hashlib.sha256(f"{TIGHT} {PLAIN} {_QUALITIES}".encode() + np.concatenate([rows, draws]).tobytes())
+    digest.update(faces.rgb[rows[::50]].tobytes())
     place = folder / f"trace_views-{digest.hexdigest()[:12]}.npz"
     if not place.exists():
         crops = (view(faces, row, draw) for row, draw in zip(rows.tolist(), draws.tolist(), strict=True))

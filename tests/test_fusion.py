@@ -21,6 +21,7 @@ from facewitness.finetune.fusion import balanced
 from facewitness.tools import detection, identity, image, weights
 from facewitness.tools.evidence import Evidence, without_value
 from facewitness.tools.face import FaceView, Reference
+from facewitness.tools.image import Photo
 
 ROOT = Path(__file__).parents[1]
 PERSON, FORGERY, OTHER = REFERENCE_LABELS
@@ -243,7 +244,7 @@ def test_takes_the_identity_tools_own_evidence() -> None:
     photo = image.load(ROOT / "examples" / "astronaut.jpg")
     view = FaceView(photo, detection.detect(photo.rgb)[0])
     mirrored = photo.rgb[:, ::-1].copy()
-    reference = Reference(identity.extract(mirrored, detection.detect(mirrored)[0]))
+    reference = Reference(FaceView(Photo(mirrored, b"", "", "PNG"), detection.detect(mirrored)[0]).feature)
     decision = fusion.decide(tuple(identity.TOOL.measure(view, [reference, reference])), with_references=True)
     assert _codes(decision)[0] == "identity.matches"
     assert decision.probabilities[OTHER] < 0.01

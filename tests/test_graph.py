@@ -243,7 +243,7 @@ def test_missing_weights_are_named(astronaut: Path, monkeypatch: pytest.MonkeyPa
     def gone(*_: object) -> None:
         raise WeightsMissing("The weights sface are missing.")
 
-    monkeypatch.setattr("facewitness.tools.identity.extract", gone)
+    monkeypatch.setattr("facewitness.tools.sface.see", gone)
     found = [item for item in examine(astronaut, model="none").evidence if item.tool == "quality"]
     assert [(item.status, item.finding) for item in found] == [("unavailable", "The weights sface are missing.")]
 

@@ -14,10 +14,11 @@ if TYPE_CHECKING:
     from .forensic_network import Traces
     from .image import Photo, RGBImage
     from .part_similarity import Signature
+    from .sface import Seen
     from .trace_calibration import Judgement
 
 T = TypeVar("T")
-_SHARED = ("mesh", "pose", "feature", "crop", "traces", "judgement", "signature")
+_SHARED = ("mesh", "pose", "feature", "seen", "crop", "traces", "judgement", "signature")
 Floats = NDArray[np.float32]
 
 
@@ -124,18 +125,29 @@ class FaceView:
         return self._once("pose", lambda: estimate(self.mesh))
 
     @property
+    def seen(self) -> Seen:
+        """What SFace sees of the face."""
+        from .alignment import align
+        from .sface import see
+
+        return self._once("seen", lambda: see(align(self.photo.rgb, self.face.points)))
+
+    @property
     def feature(self) -> Floats:
         """(128,) SFace feature, not normalised: its norm falls with quality."""
-        from .identity import extract
-
-        return self._once("feature", lambda: extract(self.photo.rgb, self.face))
+        return self._once("feature", lambda: self.seen.feature)
 
     @property
     def signature(self) -> Signature:
         """What each part of the face is compared by."""
+        return self._once("signature", self._sign)
+
+    def _sign(self) -> Signature:
         from .part_similarity import sign
 
-        return self._once("signature", lambda: sign(self))
+        made = sign(self)
+        self._memo.pop("seen", None)  # two megabytes that nobody reads again
+        return made
 
     def _once(self, name: str, compute: Callable[[], T]) -> T:
         with self._locks[name]:

@@ -7,20 +7,18 @@ cells of a 7 x 7 map.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from . import weights
 from .alignment import TEMPLATE, align, similarity_transform
 from .face import FaceView, Floats
 from .image import RGBImage
+from .sface import SIDE, STEPS, by_cell
 
 _PARTS = {
     "right_eye": "33 133 159 145 160 144 158 153 468 70 63 105 66 107",
@@ -35,13 +33,6 @@ PARTS: Mapping[str, tuple[int, ...]] = {name: tuple(map(int, points.split())) fo
 """Mesh points of each part; right and left are the person's. The skin is forehead, cheeks and chin; the contour runs
 along hairline and jaw."""
 POINTS = np.array([point for part in PARTS.values() for point in part], np.intp)
-
-LAYERS: Mapping[str, int] = {"conv_6": 4, "conv_9": 8, "conv_12": 8}
-"""Inner layers, and the step of each in pixels of the crop; a value there depends on 23, 63 and 111 px at most."""
-
-_SIDE, _CELLS = 112, 49
-_LAST_MAP, _LINEAR, _FEATURE = "onnx_node!dropout5", "onnx_node!pre_fc1", "fc1"
-_lock = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +63,9 @@ def describe(view: FaceView) -> Descriptors:
     """
     crop = align(view.photo.rgb, view.face.points)
     points = _placed(view)
-    maps, last, feature = _run(crop)
-    local = {name: _sample(maps[name], points[POINTS, :2] / step) for name, step in LAYERS.items()}
-    cells = (_linear() @ last.reshape(-1, _CELLS).T[:, :, None])[..., 0]
-    return Descriptors(local, cells, feature.reshape(-1), _texture(crop, points[:, :2]), points)
+    local = {name: _sample(view.seen.maps[name], points[POINTS, :2] / step) for name, step in STEPS.items()}
+    cells = (by_cell() @ view.seen.last[:, :, None])[..., 0]
+    return Descriptors(local, cells, view.feature, _texture(crop, points[:, :2]), points)
 
 
 def _placed(view: FaceView) -> Floats:
@@ -110,19 +100,9 @@ def _masks(points: Floats) -> list[RGBImage]:
 
 
 def _hull(points: Floats) -> RGBImage:
-    mask = np.zeros((_SIDE, _SIDE), np.uint8)
+    mask = np.zeros((SIDE, SIDE), np.uint8)
     cv2.fillConvexPoly(mask, cv2.convexHull(np.rint(points).astype(np.int32)), 1)
     return mask
-
-
-def _run(crop: RGBImage) -> tuple[dict[str, Floats], Floats, Floats]:
-    """Maps (channels, height, width) of ``LAYERS``, the last map and the feature."""
-    names = [*(f"onnx_node!{name}_relu" for name in LAYERS), _LAST_MAP, _FEATURE]
-    with _lock:
-        network = _network()
-        network.setInput(cv2.dnn.blobFromImage(crop, 1.0, (_SIDE, _SIDE)))
-        *maps, last, feature = (np.array(found[0], np.float32) for found in network.forward(names))
-    return dict(zip(LAYERS, maps, strict=True)), last, feature
 
 
 def _sample(values: Floats, places: NDArray[Any]) -> Floats:
@@ -135,17 +115,3 @@ def _sample(values: Floats, places: NDArray[Any]) -> Floats:
     below = values[:, y + 1, x] * (1 - right) + values[:, y + 1, x + 1] * right
     found: Floats = (above * (1 - down) + below * down).T
     return found
-
-
-@cache
-def _network() -> cv2.dnn.Net:
-    """SFace, as ``identity`` runs it; not thread-safe, so calls hold the lock."""
-    return cv2.dnn.readNetFromONNX(str(weights.path("sface")))
-
-
-@cache
-def _linear() -> Floats:
-    """(49, 128, 1024) float32: the last layer's weights by cell."""
-    with _lock:
-        stored = np.asarray(_network().getLayer(_LINEAR).blobs[0], np.float32)
-    return np.ascontiguousarray(stored.reshape(len(stored), -1, _CELLS).transpose(2, 0, 1))

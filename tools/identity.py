@@ -2,38 +2,19 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
-from functools import cache
 from itertools import combinations
 
-import cv2
 import numpy as np
 
 from ..errors import NotMeasurable
 from . import weights
-from .alignment import align
 from .evidence import Evidence, Region
-from .face import Face, FaceView, Floats, Reference
-from .image import RGBImage
+from .face import FaceView, Floats, Reference
 from .registry import FaceTool
 
 SAME_PERSON_MIN = 0.363
 """Cosine threshold that OpenCV Zoo publishes for SFace (Zhong et al. 2021)."""
-
-_lock = threading.Lock()
-
-
-def extract(rgb: RGBImage, face: Face) -> Floats:
-    """(128,) float32 SFace feature of a face in an RGB photo, not normalised: its norm falls with quality."""
-    return extract_aligned(align(rgb, face.points))
-
-
-def extract_aligned(crop: RGBImage) -> Floats:
-    """(128,) float32 SFace feature of a (112, 112, 3) uint8 RGB crop on the ArcFace template, not normalised."""
-    bgr = cv2.cvtColor(crop, cv2.COLOR_RGB2BGR)
-    with _lock:
-        return np.array(_recogniser().feature(bgr), np.float32).reshape(128)
 
 
 def similarity(a: Floats, b: Floats) -> float:
@@ -45,12 +26,6 @@ def reference_mean(features: Sequence[Floats]) -> Floats:
     """Mean of the features after each is normalised, so that no photo weighs more for its quality."""
     mean: Floats = np.mean([feature / np.linalg.norm(feature) for feature in features], axis=0, dtype=np.float32)
     return mean
-
-
-@cache
-def _recogniser() -> cv2.FaceRecognizerSF:
-    """One network for the process: it is not thread-safe, so calls hold the lock."""
-    return cv2.FaceRecognizerSF.create(str(weights.path("sface")), "")
 
 
 def _measure(view: FaceView, references: Sequence[Reference]) -> list[Evidence]:

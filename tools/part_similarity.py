@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 
 from . import weights
 from .face import FaceView, Floats
-from .face_parts import LAYERS, PARTS, POINTS, Descriptors, describe
+from .face_parts import PARTS, POINTS, Descriptors, describe
+from .sface import STEPS
 
 WEIGHTS = "reference_comparison"
-CUES = (*LAYERS, "cells", "shape", "texture")
+CUES = (*STEPS, "cells", "shape", "texture")
 """What a part is compared by."""
 EYES = ("right_eye", "left_eye")
 

@@ -7,29 +7,25 @@ network the finest detail, which the spectra keep; SFace's middle layers know wh
 from __future__ import annotations
 
 import base64
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from . import spectrum, weights
+from . import sface, spectrum
 from .alignment import WIDE
 from .face import Floats
 from .image import RGBImage
 
 Array = NDArray[np.float64]
 
-LAYERS = tuple(f"onnx_node!conv_{number}_relu" for number in (4, 6, 8))
+LAYERS = tuple(sface.layer(f"conv_{number}") for number in (4, 6, 8))
 """SFace's middle: the ends of the blocks at strides 2, 4 and 8 (128, 256 and 512 channels)."""
 SIZE = spectrum.SIZE + 2 * (128 + 256 + 512)
 
-_SIDE = 112
 _FARTHEST = 6.0
-_lock = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,19 +75,11 @@ def features(crop: RGBImage) -> Floats:
 
 def middle(crop: RGBImage) -> Floats:
     """(1792,) mean and spread of each channel of SFace's middle layers, on the template's square of the crop."""
-    scale = _SIDE * WIDE / len(crop)
+    side = sface.SIDE
+    scale = side * WIDE / len(crop)
     # Pixel centres of the crop to pixel centres of the template's square.
-    shift = scale / 2 - 0.5 - _SIDE * (WIDE - 1) / 2
-    placed = cv2.warpAffine(crop, np.array([[scale, 0, shift], [0, scale, shift]]), (_SIDE, _SIDE))
-    with _lock:
-        network = _network()
-        network.setInput(cv2.dnn.blobFromImage(placed))
-        layers = [np.array(layer[0], np.float32) for layer in network.forward(list(LAYERS))]
-    found: Floats = np.hstack([part for layer in layers for part in (layer.mean((1, 2)), layer.std((1, 2)))])
+    shift = scale / 2 - 0.5 - side * (WIDE - 1) / 2
+    placed = cv2.warpAffine(crop, np.array([[scale, 0, shift], [0, scale, shift]]), (side, side)).astype(np.uint8)
+    maps = sface.layers(placed, LAYERS)
+    found: Floats = np.hstack([part for values in maps for part in (values.mean((1, 2)), values.std((1, 2)))])
     return found
-
-
-@cache
-def _network() -> cv2.dnn.Net:
-    """SFace, as ``identity`` runs it; not thread-safe, so calls hold the lock."""
-    return cv2.dnn.readNetFromONNX(str(weights.path("sface")))
