@@ -11,7 +11,8 @@
     │   ├── TooManyPixels          input.too_many_pixels
     │   ├── InvalidOption          input.invalid_option
     │   ├── InvalidReference       input.invalid_reference
-    │   └── UnknownPerson          input.unknown_person
+    │   ├── UnknownPerson          input.unknown_person
+    │   └── SignatureInvalid       signature.invalid
     ├── NotAssessable              exit code 3: the photo has no face that can be examined
     ├── WeightsError               exit code 4
     │   ├── WeightsMissing         weights.missing
@@ -23,11 +24,26 @@
     ├── ModelError                 exit code 4: language model; the templated text takes over
     │   ├── ModelUnavailable       model.unavailable
     │   └── ModelAnswerInvalid     model.answer_invalid
-    └── StoreError                 exit code 5: the store of enrolled people
-        ├── StoreKeyUnavailable    store.key_unavailable
-        └── StoreCorrupt           store.corrupt
+    ├── StoreError                 exit code 5: the store of enrolled people
+    │   ├── StoreKeyUnavailable    store.key_unavailable
+    │   └── StoreCorrupt           store.corrupt
+    ├── RequestError               the HTTP API refuses a request
+    │   ├── MalformedRequest       request.malformed
+    │   ├── RequestTooLarge        request.too_large
+    │   ├── RequestTooSlow         request.too_slow
+    │   ├── NotAuthenticated       request.not_authenticated
+    │   ├── NotPermitted           request.not_permitted
+    │   ├── NotFound               request.not_found
+    │   ├── NotFinished            request.not_finished
+    │   ├── PicturesNotKept        request.pictures_not_kept
+    │   ├── IdempotencyKeyReused   request.idempotency_key_reused
+    │   └── TooManyRequests        request.too_many
+    └── ServiceError               exit code 5: the HTTP API cannot serve
+        ├── ServiceBusy            service.busy
+        ├── DatabaseUnusable       service.database
+        └── JobLost                service.job_lost
 
-``code`` is stable: it appears on the command line and in records. Messages are one
+``code`` is stable: it appears on the command line, in records and in the answers of the HTTP API. Messages are one
 line, written for a person, and never carry a traceback or a path that the caller did not give.
 """
 
@@ -111,6 +127,12 @@ class UnknownPerson(InputError):
     """Nobody of that name is enrolled."""
 
     code = "input.unknown_person"
+
+
+class SignatureInvalid(InputError):
+    """A record is not the one that was signed, or was signed with an unknown key."""
+
+    code = "signature.invalid"
 
 
 class NotAssessable(FacewitnessError):
@@ -208,3 +230,94 @@ class StoreCorrupt(StoreError):
     """A stored template fails authentication."""
 
     code = "store.corrupt"
+
+
+class RequestError(FacewitnessError):
+    """The HTTP API refuses a request."""
+
+    code = "request.refused"
+
+
+class MalformedRequest(RequestError):
+    """Body, parameter or header that is not as the API's description says."""
+
+    code = "request.malformed"
+
+
+class RequestTooLarge(RequestError):
+    """The body has more bytes than the limit."""
+
+    code = "request.too_large"
+
+
+class RequestTooSlow(RequestError):
+    """The body did not arrive in time."""
+
+    code = "request.too_slow"
+
+
+class NotAuthenticated(RequestError):
+    """No API key, or one that is unknown, expired or revoked."""
+
+    code = "request.not_authenticated"
+
+
+class NotPermitted(RequestError):
+    """The API key lacks the scope, or the request comes from another site's page."""
+
+    code = "request.not_permitted"
+
+
+class NotFound(RequestError):
+    """Nothing of that name, or nothing that this API key may see."""
+
+    code = "request.not_found"
+
+
+class NotFinished(RequestError):
+    """The examination has not ended yet."""
+
+    code = "request.not_finished"
+
+
+class PicturesNotKept(RequestError):
+    """Pages and overlays were not asked for, or their time is over."""
+
+    code = "request.pictures_not_kept"
+
+
+class IdempotencyKeyReused(RequestError):
+    """The same Idempotency-Key came with another request."""
+
+    code = "request.idempotency_key_reused"
+
+
+class TooManyRequests(RequestError):
+    """Over the rate of this API key, or over the number of its unfinished examinations."""
+
+    code = "request.too_many"
+
+
+class ServiceError(FacewitnessError):
+    """The HTTP API cannot serve."""
+
+    code = "service.error"
+    exit_code = 5
+
+
+class ServiceBusy(ServiceError):
+    """The queue is full."""
+
+    code = "service.busy"
+
+
+class DatabaseUnusable(ServiceError):
+    """The database does not answer, or is of another release."""
+
+    code = "service.database"
+
+
+class JobLost(ServiceError):
+    """The examination was begun several times and never ended."""
+
+    code = "service.job_lost"

@@ -37,7 +37,7 @@ def open_model(spec: str | None) -> BaseChatModel | None:
 
         from .embedded_model import EmbeddedChatModel
 
-        return EmbeddedChatModel(cache=InMemoryCache(maxsize=64))  # so that a revision writes only what was refused
+        return EmbeddedChatModel(cache=InMemoryCache(maxsize=64))  # a finding told in two sections is written once
     return _remote(spec)
 
 

@@ -104,6 +104,7 @@ def examine_all(
     all_faces: bool = True,
     on_progress: Progress | None = None,
     checkpointer: BaseCheckpointSaver[Any] | None = None,
+    tool_seconds: float = 10.0,
 ) -> Examination:
     """Like :func:`examine`, with a record for each face, overlays and progress.
 
@@ -119,6 +120,7 @@ def examine_all(
         on_progress: Called with ``{"stage", "status", "ms"?, "face"?, "finding"?}`` as stages start and end.
         checkpointer: Where LangGraph keeps the state of the run (one with asynchronous methods); pixels never
             reach it, the question does.
+        tool_seconds: After this long a tool is given up, which the evidence says.
     """
     started = time.perf_counter()
     if all_faces and face is not None:
@@ -139,6 +141,7 @@ def examine_all(
         writer,
         person=person is not None,
         commercial_only=commercial_only,
+        tool_seconds=tool_seconds,
         started=started,
     )
     request: Request = {

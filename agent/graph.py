@@ -4,8 +4,8 @@
            → check_grounding → report
 
 The verdict is computed by ``weigh`` (``fusion.py``) from the evidence. The language model only writes the
-reasoning; what it writes is checked against the evidence, sentence by sentence, and replaced by the templated
-text if it fails the check twice.
+reasoning; every sentence is checked against the evidence that it cites. One that fails is written anew once, then
+dropped; the template stands in for a section that lost all its sentences.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Literal
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Send
 
-from . import nodes
+from . import nodes, reasoning
 from .state import Context, Request, State, Task
 
 RECURSION_LIMIT = 30
@@ -29,7 +29,7 @@ def fan_out(state: State) -> list[Send] | Literal["weigh"]:
 
 def after_check(state: State) -> Literal["reason", "report"]:
     """Back to ``reason`` while a subject has unsupported sentences and an attempt is left."""
-    return "reason" if nodes.needs_revision(state) else "report"
+    return "reason" if reasoning.needs_revision(state) else "report"
 
 
 def build_graph() -> StateGraph[State, Context, Request, State]:
@@ -40,8 +40,8 @@ def build_graph() -> StateGraph[State, Context, Request, State]:
     graph.add_node("plan", nodes.plan)
     graph.add_node("examine", nodes.examine, input_schema=Task)
     graph.add_node("weigh", nodes.weigh)
-    graph.add_node("reason", nodes.reason)
-    graph.add_node("check_grounding", nodes.check_grounding)
+    graph.add_node("reason", reasoning.reason)
+    graph.add_node("check_grounding", reasoning.check_grounding)
     graph.add_node("report", nodes.report)
 
     graph.add_edge(START, "ingest")

@@ -81,22 +81,19 @@ def _same(text: str, finding: str) -> bool:
 def _clauses_fault(
     parts: Sequence[Segment], evidence: list[Source], verdict: list[Source], claim: Claim, brief: Brief
 ) -> str | None:
-    deciding, used, on_decision = set(brief.decision.deciding), set(), False
+    cited, deciding = set(claim.evidence), set(brief.decision.deciding)
+    used: set[str | None] = set()
+    on_decision = False
     for clause in matching.clauses_of(parts):
         if not any(part.tokens or part.dangling for part in clause):
             continue
-        saying = matching.supporting(clause, evidence)
-        if saying:
-            used |= saying
-        elif matching.supporting(clause, verdict):
-            on_decision = True
-        else:
+        saying, decided = matching.supporting(clause, evidence), bool(matching.supporting(clause, verdict))
+        if not saying and not decided:
             return f"not said by the evidence cited: {' '.join(t.text for part in clause for t in part.tokens)}"
-    cited = set(claim.evidence)
-    if on_decision and deciding:
-        if not cited & deciding:
-            return "speaks of the verdict and cites none of what decided it"
-        used |= cited & deciding
+        used |= saying | (cited & deciding if decided else set())
+        on_decision |= decided and not saying
+    if on_decision and deciding and not cited & deciding:
+        return "speaks of the verdict and cites none of what decided it"
     if not cited and (deciding or not on_decision):
         return "cites nothing"
     if cited - used and not (on_decision and not deciding):

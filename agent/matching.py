@@ -15,6 +15,9 @@ _ABSENCE_WORDS = frozenset(
         measurement value result because""".split()
 )
 
+_LIMITING = frozenset(("left", "right", "order+", "order-"))
+_HEDGES = frozenset(stem(word) for word in "probability probably likely perhaps possibly may might can could".split())
+
 
 def clauses_of(parts: Sequence[Segment]) -> list[list[Segment]]:
     """Segments that must share one source: a subject, its verb, and what follows without a subject of its own."""
@@ -68,6 +71,7 @@ def _says(source: Source, clause: list[Segment]) -> bool:
         and _in_order([t for t in tokens if t.kind in ("number", "polar")], source)
         and all(_beside(part, source) for part in clause)
         and _with_its_condition(clause, source)
+        and _with_what_limits_it(tokens, source)
     )
 
 
@@ -79,7 +83,7 @@ def _known(token: Token, source: Source) -> bool:
     if token.kind == "word" and source.missing and (token.text in _ABSENCE_WORDS or token.text in source.extra):
         return True
     if token.kind == "word" and token.text in source.extra and not token.negated:
-        return True
+        return all(not other.negated for other in source.tokens if other.text == token.text)
     signed = [other for other in source.tokens if other.text == token.text and other.kind == token.kind]
     return any(other.negated == token.negated for other in signed)
 
@@ -118,8 +122,46 @@ def _neighbours(tokens: Sequence[Token], place: int, inside: bool) -> tuple[tupl
     )
 
 
+def _with_what_limits_it(ours: Sequence[Token], source: Source) -> bool:
+    """Nothing is said without the word before it that limits it in the source.
+
+    A side or a comparative limits the next word ("left eye", "less like"), a negated word the negated ones after it
+    ("no clear traces"), a hedge all that follows in its segment ("probability that …").
+    """
+    said = {(token.kind, token.text) for token in ours if token.kind != "number"}
+    used = [any(_alike(token, other, source) for token in ours) for other in source.tokens]
+    for place, other in enumerate(source.tokens):
+        if not used[place] or any(_free(other, n, source) for n in range(len(source.tokens)) if n != place):
+            continue
+        if not all((t.kind, t.text) in said for t in _limits(place, source)):
+            return False
+    return True
+
+
+def _free(token: Token, place: int, source: Source) -> bool:
+    """Whether the same word stands at another place of the source, with nothing that limits it."""
+    other = source.tokens[place]
+    return (other.kind, other.text, other.negated) == (token.kind, token.text, token.negated) and not _limits(
+        place, source
+    )
+
+
+def _limits(place: int, source: Source) -> list[Token]:
+    token = source.tokens[place]
+    before = [other for other in source.tokens[:place] if other.segment == token.segment]
+    found = [] if source.label is not None else [other for other in before if other.text in _HEDGES]
+    if token.kind == "word":
+        found += [other for other in before[-1:] if other.kind == "polar" and other.text in _LIMITING]
+    if token.negated:
+        found += [other for other in before if other.negated and other.kind == "word"]
+    return found
+
+
 def _at(tokens: Sequence[Token], place: int) -> tuple[str, str] | None:
-    return (tokens[place].kind, tokens[place].text) if 0 <= place < len(tokens) else None
+    """Kind and text; of a number only the kind, since 0.87 may be printed as 87 %."""
+    if not 0 <= place < len(tokens):
+        return None
+    return tokens[place].kind, "" if tokens[place].kind == "number" else tokens[place].text
 
 
 def _in_order(critical: list[Token], source: Source) -> bool:

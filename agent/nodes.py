@@ -1,4 +1,4 @@
-"""The steps of an examination, in the order in which they run."""
+"""The steps of an examination, in the order in which they run; those that put it into words are in ``reasoning.py``."""
 
 from __future__ import annotations
 
@@ -12,19 +12,18 @@ from typing import Any
 from langgraph.runtime import Runtime
 from langgraph.types import Overwrite
 
-from ..errors import FacewitnessError, InvalidOption, ModelError, NotAssessable, ToolError, ToolUnavailable
+from ..errors import InvalidOption, NotAssessable, ToolError, ToolUnavailable
 from ..tools import detection, quality, weights
 from ..tools.evidence import Evidence, without_value
 from ..tools.face import Face, FaceView
 from ..tools.registry import PhotoTool, tools
-from . import chat_models, explain, fusion, grounding, template
+from . import chat_models, fusion
 from .plan import ask_for_more, choose, is_photo_tool
 from .reporting import evidence_info, make_record
 from .running import in_thread, milliseconds, step
 from .state import Context, Json, State, Task, from_json, to_json
-from .verdict import Brief, Claim, Decision, Reason
+from .verdict import Decision, Reason
 
-REVISIONS = 1
 DETECTION = "detection"
 
 
@@ -36,6 +35,7 @@ async def ingest(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
         "claims": {},
         "written_by": {},
         "why_template": {},
+        "grounding": {},
         "evidence": Overwrite([]),
         "timings_ms": Overwrite({"load": milliseconds(context.started, context.loaded)}),
     }
@@ -198,73 +198,6 @@ def _decide(subject: str, state: State, evidence: list[Evidence], context: Conte
 def about(evidence: list[Evidence], subject: str) -> tuple[Evidence, ...]:
     """Evidence that bears on one subject: its own, and what was measured on the whole photo."""
     return tuple(item for item in evidence if item.face in (None, subject))
-
-
-def brief_of(subject: str, state: State, context: Context) -> Brief:
-    """What the explanation of one subject's verdict may rest on."""
-    decision = dict(state["decisions"][subject])
-    decision["reasons"] = tuple(Reason(**reason) for reason in decision["reasons"])
-    decision["deciding"] = tuple(decision["deciding"])
-    return Brief(
-        about([from_json(item) for item in state["evidence"]], subject),
-        Decision(**decision),
-        state["question"],
-        len(context.references),
-    )
-
-
-@step
-def reason(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
-    """Let the model write what it has not yet written acceptably; without a model, the template writes."""
-    context = runtime.context
-    claims, written_by, why = dict(state["claims"]), dict(state["written_by"]), dict(state["why_template"])
-    for subject in state["decisions"]:
-        brief = brief_of(subject, state, context)
-        earlier = [Claim(**_tuples(claim)) for claim in claims.get(subject, [])]
-        rejected = tuple(claim for claim in earlier if not claim.supported)
-        if subject in claims and not rejected:
-            continue
-        try:
-            if context.model is None or not brief.decision.assessable:
-                raise ModelError("no model was asked for" if context.model is None else "there is nothing to reason on")
-            written = explain.write(brief, context.model, context.photo.rgb, rejected)
-            written_by[subject] = "model"
-            why.pop(subject, None)
-        except Exception as error:  # noqa: BLE001 - a verdict never fails for want of a model
-            written, written_by[subject] = template.write(brief), "template"
-            why[subject] = str(error).rstrip(".") if isinstance(error, FacewitnessError) else type(error).__name__
-        claims[subject] = [asdict(claim) for claim in written]
-    return {"claims": claims, "written_by": written_by, "why_template": why, "attempts": state["attempts"] + 1}
-
-
-def _tuples(claim: Json) -> Json:
-    return {**claim, "evidence": tuple(claim["evidence"])}
-
-
-@step
-def check_grounding(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
-    """Check every sentence against the evidence it cites; after the last attempt, the template replaces a failure."""
-    claims, written_by, why = dict(state["claims"]), dict(state["written_by"]), dict(state["why_template"])
-    for subject in claims:
-        brief = brief_of(subject, state, runtime.context)
-        checked = grounding.check(tuple(Claim(**_tuples(claim)) for claim in claims[subject]), brief)
-        failed = sum(not claim.supported for claim in checked)
-        if failed and written_by[subject] == "model" and state["attempts"] > REVISIONS:
-            checked = grounding.check(template.write(brief), brief)
-            written_by[subject] = "template"
-            why[subject] = f"{failed} sentences of the model's text failed the grounding check after one revision"
-        claims[subject] = [asdict(claim) for claim in checked]
-    return {"claims": claims, "written_by": written_by, "why_template": why}
-
-
-def needs_revision(state: State) -> bool:
-    """Whether a model's text has unsupported sentences and an attempt is left."""
-    return state["attempts"] <= REVISIONS and any(
-        not claim["supported"]
-        for subject, claims in state["claims"].items()
-        if state["written_by"][subject] == "model"
-        for claim in claims
-    )
 
 
 @step

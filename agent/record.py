@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from .verdict import Section
+
 Probability = Annotated[float, Field(ge=0, le=1)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -134,10 +136,25 @@ class ReasoningInfo(_Part):
     conclusion: str
 
 
+class GroundingInfo(_Part):
+    """What the check did to a language model's sentences.
+
+    Of those ``written``, ``refused`` were not supported by the evidence that they cite. Written anew once,
+    ``regenerated`` of these were supported, and the other ``dropped`` are left out. The sections ``from_template``
+    lost all their sentences that way and have the template's.
+    """
+
+    written: int
+    refused: int
+    regenerated: int
+    dropped: int
+    from_template: list[Section]
+
+
 class ExplanationInfo(_Part):
     """The explanation; every sentence of ``summary`` and ``reasoning`` is one of the ``claims``.
 
-    ``model`` names the language model that wrote it.
+    ``model`` names the language model that wrote it; ``grounding`` is null where none wrote any.
     """
 
     summary: str
@@ -146,6 +163,7 @@ class ExplanationInfo(_Part):
     written_by: Literal["model", "template"]
     model: str | None = None
     why_template: str | None = None
+    grounding: GroundingInfo | None = None
 
 
 class ModelInfo(_Part):

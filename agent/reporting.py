@@ -10,7 +10,7 @@ from importlib.metadata import version
 from ..tools import weights
 from ..tools.evidence import ModelCard
 from . import chat_models, fusion
-from .record import EvidenceInfo, ExplanationInfo, ModelInfo, OptionsInfo, ReasoningInfo, Record
+from .record import EvidenceInfo, ExplanationInfo, GroundingInfo, ModelInfo, OptionsInfo, ReasoningInfo, Record
 from .state import Context, Json, State, from_json
 
 SECTIONS = ("observations", "interpretation", "conclusion")
@@ -76,7 +76,12 @@ def _explanation(subject: str, state: State, context: Context) -> ExplanationInf
         written_by=written_by,
         model=None if writer is None else chat_models.describe(writer).name,
         why_template=state["why_template"].get(subject),
+        grounding=_grounding(state["grounding"].get(subject)),
     )
+
+
+def _grounding(counts: Json | None) -> GroundingInfo | None:
+    return None if counts is None else GroundingInfo(**counts, regenerated=counts["refused"] - counts["dropped"])
 
 
 def _models(state: State, subject: str, context: Context, used: list[ModelCard]) -> list[Json]:

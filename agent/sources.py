@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from ..tools.evidence import Evidence
 from .verdict import Decision
@@ -15,10 +16,27 @@ _VERDICT = (
     "the probability of the verdict {label} is {p}",
     "the verdict decision conclusion rests most mostly mainly chiefly based supported decided on this",
 )
+# Spelt out, since a negation reaches the words that follow it: in a list of synonyms the last ones lie too far off.
 _NO_VERDICT = (
     "the verdict conclusion decision label is inconclusive",
-    "no verdict conclusion decision can could be given reached possible",
-    "the evidence does not suffice decide enough allow support for a verdict conclusion decision",
+    *(
+        text.format(noun)
+        for noun in ("verdict", "conclusion", "decision")
+        for text in (
+            "no {} can be given",
+            "no {} could be given",
+            "no {} can be reached",
+            "no {} could be reached",
+            "no {} is possible",
+            "the evidence does not suffice for a {}",
+            "the evidence does not allow a {}",
+            "the evidence does not support a {}",
+            "the evidence is not enough for a {}",
+            "the evidence is not sufficient for a {}",
+            "the evidence is insufficient for a {}",
+        )
+    ),
+    "the evidence does not decide",
     "the verdict decision conclusion rests most mostly mainly chiefly based on this",
 )
 
@@ -86,5 +104,6 @@ def of_decision(decision: Decision) -> list[Source]:
     return found
 
 
+@lru_cache(maxsize=1024)  # the same evidence and verdict are read for every sentence
 def _parts(text: str) -> tuple[Segment, ...]:
     return tuple(segments(text))

@@ -61,7 +61,8 @@ class State(Request):
     claims: dict[str, list[Json]]
     attempts: int
     written_by: dict[str, str]
-    why_template: dict[str, str]
+    why_template: dict[str, str | None]
+    grounding: dict[str, Json]
     timings_ms: Annotated[dict[str, float], add_timings]
     records: list[Json]
 

@@ -12,6 +12,7 @@ REFERENCE_LABELS = ("the person", "a forgery of the person", "someone else")
 INCONCLUSIVE = "inconclusive"
 
 Section = Literal["summary", "observations", "interpretation", "conclusion"]
+SECTIONS: tuple[Section, ...] = ("summary", "observations", "interpretation", "conclusion")
 
 
 @dataclass(frozen=True, slots=True)

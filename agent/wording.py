@@ -76,7 +76,7 @@ _NUMBER = re.compile(r"[-+]?[0-9]+(?:\.[0-9]+)?")
 _BREAKS = re.compile(r"\s*[,;:()]\s*|\s+(?:and|but|while|whereas|although|because|so)\s+|\s+[-\u2013\u2014]+\s+")
 _VERBS = frozenset(
     """is are was were be has have had do does shows show gives gave lies rests exceeds matches agree agrees could
-        cannot can decide decides supports points stands equals falls""".split()
+        cannot can decide decides differ differs display displays supports points stands equals falls""".split()
 )
 _CONDITION = re.compile(r"(?:where|when|if|unless|otherwise|until|should)\b")
 _BOUND = re.compile(r"(?:above|below|over|under|from|at|up|beyond|outside|within)\b")
@@ -160,6 +160,7 @@ def segments(text: str, start: int = 0) -> list[Segment]:
     """A normalised sentence, without quotations, as segments."""
     text = re.sub(r"\bau (\d+)", r"au\1", text)
     text = re.sub(r"n't\b", " not", text.replace("can't", "cannot").replace("per cent", "percent"))
+    text = re.sub(r"\((\w+)\)", r"\1", text)  # a short name in brackets does not end what a "no" reaches
     text = text.replace("<", " ")  # from here on it marks a label
     for pattern, label in _LABELS:
         text = _outside_labels(pattern, label, text)
@@ -182,7 +183,8 @@ def _segment(text: str, number: int) -> Segment:
     for raw in _TOKEN.findall(text):
         raw = _NUMBER_WORDS.get(raw, raw)
         if raw in _NEGATORS:
-            negations, since = (negations + 1 if since <= _SCOPE else 1), 0
+            # "Neither A nor B" denies both.
+            negations, since = (negations + 1 if since <= _SCOPE and raw != "nor" else 1), 0
             dangling = True
             continue
         if raw in _VERBS and verb is None:
@@ -191,7 +193,10 @@ def _segment(text: str, number: int) -> Segment:
             tokens[-1] = Token("number", tokens[-1].text, tokens[-1].negated, number, percent=True)
             continue
         since += 1
-        token = _token(raw, bool(negations % 2) and since <= _SCOPE, number)
+        negated = bool(negations % 2) and since <= _SCOPE
+        token = _token(raw, negated, number)
+        if negated and token is not None and token.kind == "polar" and not token.negated:
+            negations = 0  # "not present" is "absent", and what follows is not denied
         if token is not None:
             tokens.append(token)
             dangling = dangling and since > _SCOPE

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..agent.examine import examine_all
+from ..agent.record import Record
 from ..errors import InputError
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
@@ -28,41 +29,45 @@ def draw(folder: Path, limit: int) -> list[Path]:
     return sorted(random.Random(SEED).sample(photos, min(limit, len(photos))))  # noqa: S311 - not for security
 
 
-def outcome(photo: Path, model: str) -> tuple[str, dict[str, float]]:
-    """Who wrote the explanation of one photo, after how many attempts, and the record's timings."""
-    attempts = 0
-
-    def count(event: dict[str, Any]) -> None:
-        nonlocal attempts
-        attempts += event["stage"] == "reason" and event["status"] == "done"
-
-    record = examine_all(photo, model=model, all_faces=False, on_progress=count).records[0]
+def outcome(record: Record) -> str:
+    """What became of the explanation of one photo."""
     if not record.verdict.assessable:
-        return "not assessable", record.timings_ms
-    if record.explanation.written_by == "template":
-        return "template", record.timings_ms
-    return ("first try" if attempts == 1 else "after one revision"), record.timings_ms
+        return "not assessable"
+    counts = record.explanation.grounding
+    if counts is None or record.explanation.written_by == "template":
+        return "template"
+    if counts.refused == 0:
+        return "as written"
+    return "sentences dropped" if counts.dropped else "sentences written anew"
 
 
 def measure(folder: Path, limit: int, model: str) -> dict[str, Any]:
-    """Counts by outcome, and seconds of the reasoning stage, the first photo left out as warm-up."""
+    """Photos by outcome, sentences by what the check did, and seconds of the reasoning stage.
+
+    The first photo is a warm-up and left out.
+    """
     counts: Counter[str] = Counter()
+    sentences: Counter[str] = Counter()
     seconds: list[float] = []
-    photos = draw(folder, limit + 1)
-    for number, photo in enumerate(photos):
+    for number, photo in enumerate(draw(folder, limit + 1)):
         try:
-            result, timings = outcome(photo, model)
+            record = examine_all(photo, model=model, all_faces=False).records[0]
         except InputError as error:
             counts[error.code] += 1
             continue
-        if number and result != "not assessable":
-            seconds.append(timings["reason"] / 1000)
-        counts[result] += number > 0
+        if number == 0:
+            continue
+        counts[outcome(record)] += 1
+        if record.verdict.assessable:
+            seconds.append(record.timings_ms["reason"] / 1000)
+        if record.explanation.grounding is not None:
+            sentences.update(record.explanation.grounding.model_dump(exclude={"from_template"}))
     return {
         "command": "python -m facewitness.evals.explanations",
         "model": model,
         "seed": SEED,
         "outcomes": dict(sorted(counts.items())),
+        "sentences": dict(sentences),
         "seconds": {
             "median": round(statistics.median(seconds), 2),
             "p90": round(sorted(seconds)[int(0.9 * (len(seconds) - 1))], 2),

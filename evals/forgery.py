@@ -29,7 +29,7 @@ from .forgery_material import ANY, FAMILIES, LIMIT, SIDES, TASKS, Material, sele
 from .forgery_mixture import half_unseen, keep, kept
 from .forgery_tables import Array, Scored
 
-CONDITION_LIMIT = 2
+CONDITION_LIMIT = 6
 
 _console = Console(stderr=True)
 
@@ -103,6 +103,7 @@ def matched(
         result["real against real"][str(side)] = forgery_tables.real_against_real(scored)
         if side == sides[0]:
             first = scored
+            result["two photos of one person"] = forgery_tables.of_one_person(scored)
             result |= _at_operating_point(reading, scored)
             result |= _maps(material, reading)
     return result, first

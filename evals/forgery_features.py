@@ -9,11 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from ..tools import spectrum, trace_views
+from ..tools import sface as recogniser
+from ..tools.alignment import WIDE
 from ..tools.image import RGBImage
+from . import forgery_spectrum
 from .forgery_material import QUALITY, Crops
 
 Array = NDArray[np.float32]
+
+_LAYERS = [recogniser.layer(f"conv_{number}") for number in (4, 6, 8)]
+"""The ends of SFace's blocks at strides 2, 4 and 8 (128, 256 and 512 channels)."""
 
 
 def trivial(crops: Crops) -> Array:
@@ -32,13 +37,23 @@ def _trivial(rgb: RGBImage) -> Array:
 
 
 def spectral(crops: Crops) -> Array:
-    """(n, 274) of ``tools.spectrum``."""
-    return np.stack([spectrum.features(rgb) for rgb in crops])
+    """(n, 274) of ``forgery_spectrum``."""
+    return np.stack([forgery_spectrum.features(rgb) for rgb in crops])
 
 
 def sface(crops: Crops) -> Array:
-    """(n, 1792) of ``tools.trace_views``: SFace's middle layers."""
-    return np.stack([trace_views.middle(rgb) for rgb in crops])
+    """(n, 1792): mean and spread of each channel of SFace's middle, on the template's square of the crop."""
+    return np.stack([_middle(rgb) for rgb in crops])
+
+
+def _middle(crop: RGBImage) -> Array:
+    side = recogniser.SIDE
+    scale = side * WIDE / len(crop)
+    # Pixel centres of the crop to pixel centres of the template's square.
+    shift = scale / 2 - 0.5 - side * (WIDE - 1) / 2
+    placed = cv2.warpAffine(crop, np.array([[scale, 0, shift], [0, scale, shift]]), (side, side)).astype(np.uint8)
+    maps = recogniser.layers(placed, _LAYERS)
+    return np.hstack([part for values in maps for part in (values.mean((1, 2)), values.std((1, 2)))])
 
 
 FEATURES: Mapping[str, Callable[[Crops], Array]] = {"spectral": spectral, "sface": sface, "trivial": trivial}

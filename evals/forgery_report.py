@@ -21,6 +21,7 @@ def markdown(result: Found) -> str:
         *([_left_out(result["variants"])] if result.get("variants") else []),
         *([_half_unseen(result["half unseen"])] if "half unseen" in result else []),
         _sources(result["real against real"]),
+        _of_one_person(result["two photos of one person"]),
         *([_operating(result)] if "real called forged" in result else []),
         *([_coverage(result["coverage"])] if "coverage" in result else []),
         _maps(result["map"]),
@@ -122,6 +123,11 @@ def _sources(sides: Found) -> str:
         for family in TASKS
     ]
     return table("Real against real of another source (0.5: no bias)", ["px", "pair", "score", *names], rows)
+
+
+def _of_one_person(sources: Found) -> str:
+    rows = ([name, str(row["people"]), *(text(row[task]) for task in TASKS)] for name, row in sources.items())
+    return table("Two real photos of one person, correlation of raw scores", ["source", "people", *TASKS], rows)
 
 
 def _operating(result: Found) -> str:

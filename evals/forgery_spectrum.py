@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .face import Floats
-from .image import RGBImage
+from ..tools.face import Floats
+from ..tools.image import RGBImage
 
 RADII = 64
 """Rings of the radial spectrum, from the mean to the highest frequency along an axis."""

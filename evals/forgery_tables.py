@@ -120,6 +120,26 @@ def real_against_real(scored: Scored) -> dict[str, Any]:
     return table
 
 
+def of_one_person(scored: Scored) -> dict[str, Any]:
+    """Correlation of each raw score between two real photos of a person, by source: what a reference could correct."""
+    material, people = scored.material, scored.material.words("person")
+    sources, table = material.words("source"), {}
+    for source in np.unique(sources[material.real]).tolist():
+        pairs = _pairs(people, np.flatnonzero(material.real & (sources == source)))
+        if len(pairs):
+            weight = metrics.resamples(people[pairs[:, 0]])
+            first, second = pairs.T
+            of = {task: metrics.correlation(scored.raw[task][first], scored.raw[task][second], weight) for task in TASKS}
+            table[source] = {"people": len(pairs)} | {task: metrics.figure(of[task]).rounded() for task in TASKS}
+    return table
+
+
+def _pairs(people: NDArray[np.str_], rows: NDArray[np.intp]) -> NDArray[np.intp]:
+    """(m, 2): the first two of the rows of each person who has two."""
+    of = [rows[people[rows] == person][:2] for person in np.unique(people[rows])]
+    return np.array([pair for pair in of if len(pair) == 2], np.intp).reshape(-1, 2)
+
+
 def false_alarms(scored: Scored, called: Bools) -> dict[str, Any]:
     """Share of each source's real photos of which something is said, (n,) bool; intervals as for a photo a person."""
     real, sources = scored.material.real, scored.material.words("source")

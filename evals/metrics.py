@@ -88,6 +88,15 @@ def mean(values: Array, weight: Array) -> Array:
     return _over(weight @ values, weight.sum(1))
 
 
+def correlation(a: Array, b: Array, weight: Array) -> Array:
+    """Pearson's, of (n,) pairs whose order means nothing."""
+    first, second = np.concatenate([a, b]), np.concatenate([b, a])
+    twice = np.hstack([weight, weight])
+    middle = mean(first, twice)[:, None]
+    apart, other = first - middle, second - middle
+    return _over((twice * apart * other).sum(1), (twice * apart**2).sum(1))
+
+
 def roc(truth: Bools, score: Array, weight: Array) -> Roc:
     """ROC curves with a point for each distinct score, the highest first."""
     order = np.argsort(-score, kind="stable")

@@ -85,7 +85,7 @@ def main() -> None:
 
 def names() -> list[str]:
     """Recipes that ship."""
-    return sorted(path.stem for path in RECIPES.glob("*.toml"))
+    return sorted(path.stem for path in RECIPES.glob("*.toml") if not path.stem.startswith("vlm-"))
 
 
 def configure(recipe: str, changes: list[str]) -> Recipe:

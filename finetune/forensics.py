@@ -26,11 +26,11 @@ from torch import nn
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from .calibration_views import TIGHT
 from .faces import CLEAN_SOURCES
 from .forensic_model import FAMILIES, STRIDE, ForensicNetwork
 from .forge import chains
 from .forgery_set import ForgerySet, load, tight
-from .trace_views import TIGHT
 from .training import Run, generator, parser, resolve
 
 KINDS = {
@@ -172,13 +172,13 @@ class Sampler:
         return bool(mask.any()) and float(difference[mask].mean()) >= VISIBLE
 
     def _view(self, row: int, chain: int, side: int, rng: np.random.Generator) -> tuple[NDArray[Any], NDArray[Any]]:
-        """A crop and its map after a chain, shifted, turned, scaled and mirrored a little."""
+        """A crop and its map: in other light, after a chain, shifted, turned, scaled and mirrored."""
         own = np.random.default_rng(chain)
         rgb, mask = np.array(self._faces.rgb[row]), np.array(self._faces.masks[row])
         name = "none" if own.random() < UNALTERED else chains.draw(own)
         if own.random() < TIGHT:
             rgb, mask = tight(rgb, cv2.BORDER_REPLICATE), tight(mask, cv2.BORDER_CONSTANT)
-        rgb = chains.run(shrink(rgb, own), name, own)
+        rgb = chains.run(recolour(shrink(rgb, own), own), name, own)
         rgb, mask = jitter(rgb, mask, side, own, rng)
         return rgb, cv2.resize(mask, (side // STRIDE, side // STRIDE), interpolation=cv2.INTER_AREA) / np.float32(255)
 
@@ -191,14 +191,26 @@ def shrink(rgb: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8
     return cv2.resize(rgb, (side, side), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
 
 
+def recolour(rgb: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """As if by another light and camera, half of the time, so that the few real photos are not learned by heart."""
+    if rng.random() < 0.5:
+        return rgb
+    gains, gamma = rng.uniform(0.85, 1.15, 3), rng.uniform(0.7, 1.4)
+    tables = 255 * (np.arange(256)[:, None] / 255) ** gamma * gains
+    lit = cv2.LUT(rgb, tables.clip(0, 255).astype(np.uint8)[:, None])
+    grey = cv2.cvtColor(cv2.cvtColor(lit, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    share = rng.uniform(0.4, 1.3)
+    return cv2.addWeighted(lit, share, grey, 1 - share, 0).astype(np.uint8, copy=False)
+
+
 def jitter(
     rgb: NDArray[np.uint8], mask: NDArray[np.uint8], side: int, own: np.random.Generator, rng: np.random.Generator
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Crop of ``side`` pixels and its mask under one similarity transform; pairs share all but the mirroring."""
-    angle, scale = np.deg2rad(own.uniform(-6, 6)), own.uniform(0.9, 1.1)
+    angle, scale = np.deg2rad(own.uniform(-10, 10)), own.uniform(0.85, 1.35)
     mirror = -1.0 if rng.random() < 0.5 else 1.0
     turn = scale * np.array([[np.cos(angle) * mirror, -np.sin(angle)], [np.sin(angle) * mirror, np.cos(angle)]])
-    shift = own.uniform(-0.03, 0.03, 2)
+    shift = own.uniform(-0.06, 0.06, 2)
     views = []
     picture: NDArray[Any]
     for picture, size in ((rgb, side), (mask, 48)):

@@ -138,3 +138,145 @@ def no_face() -> Brief:
     prior = dict.fromkeys(SINGLE_LABELS, 1 / 3)
     reason = Reason("face.none", "No face was found in this photo.")
     return Brief((), Decision("inconclusive", prior, True, assessable=False, reasons=(reason,)))
+
+
+def exchanged_eye(question: str | None = None) -> Brief:
+    """A face whose left eye is another person's, with findings as the tools word them; the verdict is a forgery."""
+    evidence = [
+        item(1, "detection.faces", "The photo shows 1 face.", 1),
+        item(2, "head_pose.yaw", "The head is turned 9 degrees to the person's right.", -9.2, (9,)),
+        item(3, "head_pose.roll", "The head is tilted 5 degrees anticlockwise in the picture.", 5.1, (5,)),
+        item(4, "identity.similarity", "Cosine similarity to the reference photo is 0.62.", 0.6231, (0.62,)),
+        item(
+            5,
+            "reference_comparison.face",
+            "The probability that every part of the face is as in the reference photo is 0.02 at even odds.",
+            0.0213,
+            (0.02,),
+            probability=0.0213,
+        ),
+        item(
+            6,
+            "reference_comparison.left_eye",
+            "The left eye differs from the reference photo: its likeness is 0.0004, below 0.0019.",
+            0.0004,
+            (0.0004, 0.0019),
+        ),
+        item(
+            7,
+            "reference_comparison.right_eye",
+            "The right eye agrees with the reference photo: its likeness is 0.7312, not below 0.3120.",
+            0.7312,
+            (0.7312, 0.312),
+        ),
+        item(
+            8,
+            "reference_comparison.nose",
+            "The nose is neither clearly like the reference photo nor unlike: its likeness is 0.1204.",
+            0.1204,
+            (0.1204,),
+        ),
+        item(
+            9,
+            "reference_comparison.mouth",
+            "The mouth was not compared: a change of expression alters it more than an exchange.",
+            status="not_measurable",
+        ),
+        item(
+            10,
+            "manipulation.face",
+            "The probability that the face was altered is 0.87 at even odds.",
+            0.8712,
+            (0.87,),
+            probability=0.8712,
+        ),
+        item(
+            11, "manipulation.left_eye", "The map of alterations has a mean of 0.61 over the left eye.", 0.6133, (0.61,)
+        ),
+        item(
+            12,
+            "manipulation.right_eye",
+            "The map of alterations has a mean of 0.02 over the right eye.",
+            0.0211,
+            (0.02,),
+        ),
+        item(13, "manipulation.mouth", "The map of alterations has a mean of 0.04 over the mouth.", 0.0402, (0.04,)),
+        item(
+            14,
+            "action_units.AU12",
+            "AU12 (lip corner puller) is present, with an intensity of 0.80, above the least of 0.38.",
+            0.8012,
+            (12, 0.8, 0.38),
+        ),
+        item(
+            15,
+            "action_units.AU26",
+            "AU26 (jaw drop) is not evident, with an intensity of 0.02, below the least of 0.44.",
+            0.0212,
+            (26, 0.02, 0.44),
+        ),
+        item(
+            16,
+            "action_units.not_measurable",
+            "AU1, AU4 and AU6 were not measured: no test shows that they can be read reliably from landmarks.",
+            status="not_measurable",
+        ),
+        item(17, "expression.displayed", "The face displays happiness: a smile, AU12 at intensity 0.80.", "happiness"),
+        item(
+            18,
+            "expression.smile_eyes",
+            "Whether the eyes share in the smile (AU12 at intensity 0.80) was not measured: the landmarks do not tell "
+            "a raised cheek from the smile itself.",
+            status="not_measurable",
+        ),
+        item(
+            19,
+            "presentation_attack",
+            "Presentation attacks, a face shown on a screen or on paper, were not measured: there were no photos of "
+            "real attacks to test a detector on.",
+            status="not_measurable",
+        ),
+        item(
+            20,
+            "compression_traces.earlier_saving",
+            "There is no trace of an earlier JPEG saving around the face, so the face cannot be compared with it.",
+            "none",
+        ),
+        item(
+            21,
+            "provenance.software",
+            'The EXIF software field names "Photoshop"; it can be forged.',
+            "Photoshop",
+        ),
+        item(
+            22,
+            "provenance.exif",
+            "The file has no EXIF data; most websites remove them, so absence proves nothing.",
+            False,
+        ),
+        item(
+            23,
+            "provenance.content_credentials",
+            "No Content Credentials (C2PA) manifest; absence proves nothing.",
+            False,
+        ),
+        item(
+            24,
+            "synthesis",
+            "The synthesis tool gave no answer within 10 seconds.",
+            status="failed",
+        ),
+    ]
+    reasons = (
+        Reason(
+            "identity.matches",
+            "The cosine similarity to the references, 0.62, is in the range of the person's own photos, and of "
+            "forgeries of the person too.",
+        ),
+        Reason(
+            "parts.differ", "Parts of the face are less like the references than they are in the person's own photos."
+        ),
+    )
+    probabilities = {"the person": 0.05, "a forgery of the person": 0.93, "someone else": 0.02}
+    decision = Decision("a forgery of the person", probabilities, False, reasons=reasons, deciding=("e4", "e5", "e10"))
+    return Brief(tuple(evidence), decision, question, 1)

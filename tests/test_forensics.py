@@ -96,6 +96,10 @@ def test_a_picture_unlike_the_training_data_is_not_judged(view: FaceView) -> Non
         synthesis.TOOL.measure(strange, [])
 
 
+def test_no_score_speaks_for_a_photo() -> None:
+    assert (trace_calibration.calibration().single[:, 0] >= 0).all()
+
+
 def test_looking_more_real_than_real_is_no_evidence() -> None:
     fitted = trace_calibration.calibration()
     usual, extreme = fitted.alone(np.stack([fitted.floor, fitted.floor - 50]))

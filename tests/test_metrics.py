@@ -198,3 +198,13 @@ def test_a_thousand_resamples_of_two_thousand_photos_take_moments() -> None:
     started = time.process_time()
     metrics.interval(metrics.auc, truth, random.normal(size=2000) + truth, np.arange(2000) // 4)
     assert time.process_time() - started < 2
+
+
+def test_correlation_is_that_of_numpy_and_blind_to_the_order_of_a_pair() -> None:
+    rng = np.random.default_rng(3)
+    a = rng.normal(size=50)
+    b = a + rng.normal(size=50)
+    weight = metrics.resamples(np.arange(50), rounds=3)
+    expected = np.corrcoef(np.r_[a, b], np.r_[b, a])[0, 1]
+    assert metrics.correlation(a, b, weight)[0] == pytest.approx(expected)
+    np.testing.assert_allclose(metrics.correlation(b, a, weight), metrics.correlation(a, b, weight))

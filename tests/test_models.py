@@ -101,6 +101,30 @@ def test_pull_and_verify_know_plugins(home: Path) -> None:
     assert isinstance(CliRunner().invoke(app, ["pull", "mine"]).exception, WeightsMissing)
 
 
+def test_a_plugin_of_a_package_is_not_called_verified(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = home / "toy_package"
+    (package / "toy-1.0.dist-info").mkdir(parents=True)
+    (package / "toy-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: toy\nVersion: 1.0\n")
+    (package / "toy-1.0.dist-info" / "entry_points.txt").write_text("[facewitness.detectors]\ntoy = toy:Toy\n")
+    (package / "toy.py").write_text(
+        "from facewitness.tools.evidence import ModelCard\n"
+        "class Toy:\n"
+        "    card, target, size, margin = ModelCard('toy', '1', None, 'MIT', True), 'synthesis', 64, 1.3\n"
+        "    def score(self, crops): ...\n"
+    )
+    monkeypatch.syspath_prepend(str(package))
+    said = "toy: its package sees to its weights; nothing was fetched or verified.\n"
+    assert CliRunner().invoke(app, ["pull", "toy"]).stdout == said
+    assert CliRunner().invoke(app, ["pull", "toy", "mine"]).stdout == f"{said}1 present and verified.\n"
+    assert CliRunner().invoke(app, ["verify", "toy", "mine"]).stdout == f"mine: ok\n{said}"
+
+
+def test_a_folder_of_weights_is_not_for_plugins(home: Path) -> None:
+    result = CliRunner().invoke(app, ["pull", "mine", "--from", str(home)])
+    assert isinstance(result.exception, InvalidOption)
+    assert "verified" not in result.stdout
+
+
 @pytest.mark.parametrize("name", ["nobody", "pyfeat"])
 def test_a_name_of_nothing_is_refused_before_anything_is_fetched(home: Path, name: str) -> None:
     result = CliRunner().invoke(app, ["pull", "yunet", name])

@@ -11,7 +11,6 @@ from .image import RGBImage
 NAMES = ("fine detail", "middle detail", "noise", "contrast", "brightness", "saturation", "surroundings")
 
 _FRAME = 16  # pixels along each side of the crop
-_PAIRS = np.triu_indices(len(NAMES))
 
 
 def conditions(crop: RGBImage) -> NDArray[np.float64]:
@@ -35,9 +34,3 @@ def conditions(crop: RGBImage) -> NDArray[np.float64]:
     saturation = cv2.cvtColor(crop, cv2.COLOR_RGB2HSV)[16:-16, 24:-24, 1].mean()
     *logs, frame = np.log2(np.array([*levels, np.hstack(outwards).mean()], np.float64) + 0.1)
     return np.array([*logs, grey.std() / 64, grey.mean() / 128, saturation / 128, frame])
-
-
-def with_products(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(n, 7) conditions to (n, 35): themselves, then the products of each with itself and the others."""
-    rows, columns = _PAIRS
-    return np.hstack([values, values[:, rows] * values[:, columns]])

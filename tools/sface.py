@@ -1,6 +1,6 @@
 """SFace, the embedded face recogniser (Zhong et al. 2021): its feature, and what its inner layers see on the way to it.
 
-The weights are those of OpenCV Zoo; ``identity``, ``face_parts`` and ``trace_views`` read one network.
+The weights are those of OpenCV Zoo; ``identity`` and ``face_parts`` read the same run.
 """
 
 from __future__ import annotations

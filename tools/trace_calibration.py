@@ -15,12 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import NotMeasurable, ToolUnavailable, WeightsMismatch
-from . import trace_views, weights
-from .conditions import conditions, with_products
+from . import weights
+from .conditions import conditions
 from .face import FaceView
 from .forensic_network import FAMILIES, WEIGHTS, Traces
 from .image import RGBImage
-from .trace_views import Linear, unpacked
 
 Array = NDArray[np.float64]
 
@@ -29,20 +28,16 @@ Array = NDArray[np.float64]
 class TraceCalibration:
     """Fitted parameters.
 
-    Two views give a score of each of three families: the network's, then those of ``trace_views``.
-
     Attributes:
-        linear: The second view.
-        offset, slopes, spread: A real photo's expected score is ``offset + slopes @ terms``, give or take ``spread``,
-            where the terms are the conditions and their products; shapes (6,), (6, 35), (6,).
+        offset, slopes, spread: A real photo's expected score is ``offset + slopes @ conditions``, give or take
+            ``spread``; shapes (3,), (3, 7), (3,).
         span: (2, 7) least and greatest condition fitted; others are taken as the nearer end.
-        floor: (6,) normalised scores below this are taken as this: looking "more real" than most real photos is no
+        floor: (3,) normalised scores below this are taken as this: looking "more real" than most real photos is no
             evidence, since unseen generators do.
-        single: (3, 3) slope of either view, not negative, and bias of each family's probability against real.
+        single: (3, 2) slope, not negative, and bias of each family's probability against real.
         unlike: Greatest distance of the feature from the training data at which the network is believed.
     """
 
-    linear: Linear
     offset: Array
     slopes: Array
     spread: Array
@@ -52,15 +47,14 @@ class TraceCalibration:
     unlike: float
 
     def normalised(self, scores: Array, conditions: Array) -> Array:
-        """(n, 6) scores in units of the spread of real photos under the same conditions (n, 7)."""
-        expected = self.offset + with_products(conditions.clip(*self.span)) @ self.slopes.T
+        """(n, 3) scores in units of the spread of real photos under the same conditions (n, 7)."""
+        expected = self.offset + conditions.clip(*self.span) @ self.slopes.T
         result: Array = (scores - expected) / self.spread
         return result
 
     def alone(self, normalised: Array) -> Array:
         """(n, 3) probability of each family against real at even odds."""
-        counted = np.maximum(normalised, self.floor).reshape(len(normalised), 2, -1)
-        logits = (counted * self.single[:, :2].T).sum(1) + self.single[:, 2]
+        logits = np.maximum(normalised, self.floor) * self.single[:, 0] + self.single[:, 1]
         result: Array = 1 / (1 + np.exp(-logits))
         return result
 
@@ -105,8 +99,7 @@ def judged(view: FaceView) -> Judgement:
 def judge(traces: Traces, crop: RGBImage, fitted: TraceCalibration | None = None) -> Judgement:
     """Calibrated reading of one face's traces; ``crop`` as in ``forensic_network.read``, the shipped parameters."""
     fitted = fitted or calibration()
-    second = fitted.linear.scores(trace_views.features(crop)[None])
-    scores = np.hstack([[[traces.scores[name] for name in FAMILIES[1:]]], second])
+    scores = np.array([[traces.scores[name] for name in FAMILIES[1:]]])
     normalised = fitted.normalised(scores, conditions(crop)[None])
     return Judgement(
         dict(zip(FAMILIES[1:], fitted.alone(normalised)[0].tolist(), strict=True)),
@@ -139,4 +132,4 @@ def parse(held: dict[str, Any]) -> TraceCalibration:
     """Parameters as the file holds them."""
     names = ("offset", "slopes", "spread", "span", "floor", "single")
     arrays = {name: np.array(held[name], np.float64) for name in names}
-    return TraceCalibration(linear=unpacked(held["linear"]), unlike=float(held["unlike"]), **arrays)
+    return TraceCalibration(unlike=float(held["unlike"]), **arrays)

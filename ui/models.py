@@ -94,16 +94,21 @@ def pull(
     ] = None,
 ) -> None:
     """Fetch weights; afterwards no network is needed."""
+    from ..errors import InvalidOption
     from ..tools import weights
     from . import plugin_list
 
     own, plugins = _split(names)
+    if plugins and source_dir is not None:
+        raise InvalidOption("--from is for weights; a plug-in names its folder in plugins.toml.")
     count = 0
     if own is not None:
         count += len(weights.pull(own, source_dir, lambda name, source: typer.echo(f"{name}: {source}", err=True)))
-    if plugins is not None and source_dir is None:  # a plug-in names its folder in plugins.toml
+    if plugins is not None and source_dir is None:
         count += plugin_list.pull(plugins)
-    typer.echo(f"{count} present and verified.")
+    _say_what_is_not_ours(plugins)
+    if count:
+        typer.echo(f"{count} present and verified.")
 
 
 @app.command()
@@ -121,8 +126,18 @@ def verify(names: Names = None) -> None:
         states |= plugin_list.verify(plugins)
     for name, state in states.items():
         typer.echo(f"{name}: {state}")
+    _say_what_is_not_ours(plugins)
     if damaged := [name for name, state in states.items() if state == "damaged"]:
         raise WeightsMismatch(f"Damaged: {', '.join(damaged)}; `facewitness models pull` fetches them again.")
+
+
+def _say_what_is_not_ours(plugins: set[str] | None) -> None:
+    """Name the plug-ins among those asked for whose weights are their package's affair."""
+    from . import plugin_list
+
+    for name in sorted(plugins or ()):
+        if not plugin_list.entries({name}):
+            typer.echo(f"{name}: its package sees to its weights; nothing was fetched or verified.")
 
 
 def _split(names: list[str] | None) -> tuple[list[str] | None, set[str] | None]:

@@ -26,7 +26,7 @@ from ..tools.image import RGBImage
 from . import heat, overlays
 from .parts import columns, is_part, parts, position
 from .views import close_up_of, views_of
-from .wording import percent, sentences
+from .wording import checked, percent, sentences
 
 if TYPE_CHECKING:
     from ..agent.examine import Examination
@@ -136,7 +136,7 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": percent, "words": words, "moment": _moment}
+    environment.filters |= {"percent": percent, "words": words, "moment": _moment, "checked": checked}
     environment.globals |= {"statuses": STATUSES, "tones": TONES, "measurement": measurement}
     environment.globals |= {"heat_uri": _heat_uri, "contours": heat.contours, "level": heat.LEVEL, "position": position}
     return environment.get_template("page.html.j2")

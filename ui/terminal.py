@@ -14,7 +14,7 @@ from rich.text import Text
 
 from ..agent.record import ClaimInfo, EvidenceInfo, Record
 from .parts import TOOLS, is_part, parts
-from .wording import percent, sentences
+from .wording import checked, percent, sentences
 
 STYLES = {
     "authentic": "green",
@@ -161,8 +161,9 @@ def _footer(record: Record) -> Text:
     why = f" ({explanation.why_template})" if explanation.why_template else ""
     others = [model.name for model in record.models if model.commercial_use is not True]
     licences = f"commercial use forbidden or not known: {', '.join(others)}" if others else "all allow commercial use"
+    check = f" {checked(explanation)}" if explanation.grounding else ""
     return Text(
-        f"\nReasoning written by {writer}{why}. {len(record.models)} models and methods, {licences}.\n"
+        f"\nReasoning written by {writer}{why}.{check}\n{len(record.models)} models and methods, {licences}.\n"
         f"{record.id}, photo sha256 {record.image.sha256[:12]}, {record.timings_ms['total'] / 1000:.1f} s",
         style="dim",
     )

@@ -34,6 +34,20 @@ def _length(claim: ClaimInfo) -> int:
     return len(claim.text)
 
 
+def checked(explanation: ExplanationInfo) -> str:
+    """What the check did to a language model's sentences; empty where none wrote any."""
+    counts = explanation.grounding
+    if counts is None:
+        return ""
+    if not counts.refused:
+        return f"The check passed all {counts.written} sentences at once."
+    text = (
+        f"The check refused {counts.refused} of {counts.written} sentences at first: {counts.regenerated} passed when "
+        f"written anew, {counts.dropped} left out."
+    )
+    return f"{text} From the template instead: {', '.join(counts.from_template)}." if counts.from_template else text
+
+
 def percent(probability: float) -> str:
     """Whole percent; what is not certain is never printed as 0 % or 100 %."""
     if 0 < probability < 0.005:

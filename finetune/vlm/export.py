@@ -1,0 +1,87 @@
+"""A finished run as one checkpoint: the adapter merged, in the layout that both transformers and vLLM load.
+
+Run: ``python -m facewitness.finetune.vlm.export --run DIR --out DIR``
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from ...errors import InvalidOption
+from ..training import CONFIG, command
+from . import models
+from .recipe import Recipe
+
+_TOWER, _INNER = "vision_tower.", "vision_tower.vision_model."
+
+
+def main() -> None:
+    """Merge and write."""
+    parser = argparse.ArgumentParser(prog="python -m facewitness.finetune.vlm.export")
+    parser.add_argument("--run", type=Path, required=True, help="folder of a finished run")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the checkpoint")
+    options = parser.parse_args()
+    command(lambda: export(options.run, options.out))
+
+
+def export(run: Path, out: Path) -> Path:
+    """Write the merged model and its processor.
+
+    Args:
+        run: Folder of a finished run.
+        out: Folder for the checkpoint.
+
+    Raises:
+        InvalidOption: The run is not finished, or there is none.
+        WeightsMissing, WeightsRefused: Its base cannot be had.
+    """
+    recipe = configuration(run)
+    merged(recipe, run).save_pretrained(out)
+    rename(out)
+    models.processor(recipe, run).save_pretrained(out)
+    return out
+
+
+def configuration(run: Path) -> Recipe:
+    """The recipe that a run was made with.
+
+    Raises:
+        InvalidOption: There is no run.
+    """
+    place = run / CONFIG
+    if not place.is_file():
+        raise InvalidOption(f"{run} holds no run.")
+    return Recipe.model_validate_json(place.read_text(encoding="utf-8"))
+
+
+def merged(recipe: Recipe, run: Path) -> Any:
+    """The base with what was trained; QLoRA's matrices go into the base as it was before it was quantised."""
+    return models.trained(recipe.model_copy(update={"quantise": "no"}), run).merge_and_unload().eval()
+
+
+def rename(folder: Path) -> None:
+    """Give the tower's tensors the names that the hub's files have: vLLM knows no others."""
+    for file in folder.glob("*.safetensors"):
+        with safe_open(file, "pt") as stored:
+            tensors = {_hub_name(name): stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+        save_file(tensors, file, {"format": "pt"})
+    for index in folder.glob("*.safetensors.index.json"):
+        content = json.loads(index.read_text(encoding="utf-8"))
+        content["weight_map"] = {_hub_name(name): file for name, file in content["weight_map"].items()}
+        index.write_text(json.dumps(content, indent=2), encoding="utf-8")
+
+
+def _hub_name(name: str) -> str:
+    if name.startswith(_TOWER) and not name.startswith(_INNER):
+        return _INNER + name.removeprefix(_TOWER)
+    return name
+
+
+if __name__ == "__main__":
+    main()

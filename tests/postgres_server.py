@@ -1,0 +1,46 @@
+"""A PostgreSQL server for tests: a real one, from the binaries of the distribution, gone with the tests."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+_FOLDERS = [str(folder) for folder in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)]
+_PATH = os.pathsep.join([*_FOLDERS, os.environ.get("PATH", "")])
+
+
+@contextmanager
+def postgres() -> Iterator[str]:
+    """Start a server; its URL without a database's name."""
+    pytest.importorskip("psycopg")
+    if shutil.which("initdb", path=_PATH) is None:
+        pytest.skip("PostgreSQL is not installed")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    folder = Path(tempfile.mkdtemp(prefix="postgres"))
+    user = []
+    if getpass.getuser() == "root":  # as whom PostgreSQL refuses to run
+        shutil.chown(folder, "postgres")
+        user = ["runuser", "-u", "postgres", "--"]
+    data, options = str(folder / "data"), f"-c listen_addresses=127.0.0.1 -c port={port} -k {folder}"
+
+    def run(program: str, *arguments: str) -> None:
+        command = [*user, str(shutil.which(program, path=_PATH)), "-D", data, *arguments]
+        subprocess.run(command, check=True, cwd="/", stdout=subprocess.DEVNULL, timeout=120)
+
+    run("initdb", "--auth=trust", "--username=tester", "--no-sync")
+    run("pg_ctl", "-w", "-l", str(folder / "log"), "-o", options, "start")
+    try:
+        yield f"postgresql+psycopg://tester@127.0.0.1:{port}"
+    finally:
+        run("pg_ctl", "-m", "immediate", "stop")
+        shutil.rmtree(folder)

@@ -1,0 +1,63 @@
+"""The examples of docs/api.md, run as they stand."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .api_server import Running, running
+
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "docs" / "api.md").read_text("utf-8")
+EXAMPLES = re.findall(r"```sh example\n(.*?)```", TEXT, re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with running(tmp_path_factory.mktemp("api")) as server:
+        yield server
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_the_examples_run(server: Running, tmp_path: Path) -> None:
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    (tmp_path / "README.md").symlink_to(ROOT / "README.md")
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    environment = {**os.environ, "API": server.url, "PATH": path, "no_proxy": "127.0.0.1"}
+    script = "set -e\n" + "\necho; echo ---\n".join(EXAMPLES)
+    run = subprocess.run(
+        ["bash", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=240
+    )
+    assert run.returncode == 0, run.stderr
+    shown = run.stdout.split("---\n")
+    assert len(shown) == len(EXAMPLES)
+    expected = [
+        '"status": "done"',
+        "HTTP/1.1 202 Accepted",
+        "event: sentence",
+        "204\n",
+        '"valid":true',
+        '"object":"chat.completion"',
+        'facewitness_verdicts_total{label="',
+        '"code":"input.not_an_image"',
+    ]
+    for example, text in zip(expected, shown, strict=True):
+        assert example in text
+    assert "Valid: signed at" in shown[4]
+    assert "request.not_found" in shown[3]
+    assert (tmp_path / "overlay.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "report.html").read_text("utf-8").startswith("<!")
+
+
+def test_every_code_of_the_table_exists() -> None:
+    codes = set(re.findall(r"`((?:request|input|service)\.[a-z_]+)`", TEXT))
+    source = (ROOT / "errors.py").read_text("utf-8")
+    assert len(codes) > 15
+    assert [code for code in sorted(codes) if f'"{code}"' not in source] == []

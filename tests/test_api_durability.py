@@ -1,0 +1,315 @@
+"""An accepted examination is neither lost nor ended twice, whatever happens to the process."""
+
+from __future__ import annotations
+
+import os
+import random
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import create_engine, func, select
+
+from facewitness.errors import DatabaseUnusable, NotFound, StoreCorrupt, StoreKeyUnavailable
+from facewitness.ui.api import database as clock
+from facewitness.ui.api import jobs as jobs_module
+from facewitness.ui.api import leases as leases_module
+from facewitness.ui.api.database import FILE, Database
+from facewitness.ui.api.jobs import Jobs
+from facewitness.ui.api.leases import MAX_ATTEMPTS, Leases
+from facewitness.ui.api.masterkey import open_vault
+from facewitness.ui.api.settings import DAY, Settings
+from facewitness.ui.api.submission import Options, Submission
+from facewitness.ui.api.tables import Base, Job, Spool
+
+from .api_server import SECONDS, wait
+from .postgres_server import postgres
+
+KILLS = int(os.environ.get("FACEWITNESS_TEST_KILLS", "1"))
+JOBS_A_ROUND = 3
+
+
+# --- the queue by itself
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    with postgres() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request: pytest.FixtureRequest) -> str | None:
+    """Of a new database; None for the SQLite file."""
+    if request.param == "sqlite":
+        return None
+    server, name = request.getfixturevalue("server"), f"t{secrets.token_hex(8)}"
+    admin = create_engine(f"{server}/postgres", isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+    admin.dispose()
+    return f"{server}/{name}"
+
+
+@pytest.fixture
+def database(tmp_path: Path, url: str | None) -> Iterator[Database]:
+    opened = Database(Settings(folder=tmp_path / "api", database=url, lease=10))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def queue(database: Database) -> tuple[Jobs, Leases]:
+    vault = open_vault(database)
+    return Jobs(database, vault), Leases(database, vault)
+
+
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Seconds that have passed for the queue; a test raises them."""
+    passed = [0.0]
+    for module in (jobs_module, leases_module):
+        monkeypatch.setattr(module, "now", lambda: clock.now() + passed[0])
+    return passed
+
+
+SUBMISSION = Submission(b"a photo's bytes", (b"one", b"two"), Options("A question?", "Ada Canary"))
+
+
+def test_what_is_claimed_is_what_was_handed_in(queue: tuple[Jobs, Leases]) -> None:
+    jobs, leases = queue
+    first, _ = jobs.submit("me", SUBMISSION)
+    second, _ = jobs.submit("me", SUBMISSION)
+    one, two = leases.claim(), leases.claim()
+    assert one is not None and two is not None
+    assert (one.job, two.job) == (first, second)
+    assert one.submission == SUBMISSION
+    assert leases.claim() is None
+    assert "Canary" not in repr(one)
+
+
+def test_a_lease_that_ran_out_is_taken_and_the_earlier_worker_can_write_nothing(
+    queue: tuple[Jobs, Leases], later: list[float]
+) -> None:
+    jobs, leases = queue
+    job, _ = jobs.submit("me", SUBMISSION)
+    slow = leases.claim()
+    assert slow is not None
+    later[0] = 9
+    assert leases.beat(slow, [{"event": "stage", "data": {"by": "slow"}}])
+    later[0] = 18
+    assert leases.claim() is None
+    later[0] = 20
+    quick = leases.claim()
+    assert quick is not None and (quick.job, quick.attempt) == (job, 2)
+    assert not leases.beat(slow, [{"event": "stage", "data": {"by": "slow"}}])
+    assert not leases.finish(slow, {"record": "slow"})
+    assert leases.finish(quick, {"record": "quick"})
+    assert not leases.finish(quick, {"record": "again"})
+    assert not leases.finish(slow, {"record": "slow"})
+    assert jobs.get("me", job).end == {"record": "quick"}
+    assert len(jobs.events("me", job, 0)[1]) == 1
+
+
+def test_workers_never_share_an_examination(queue: tuple[Jobs, Leases]) -> None:
+    jobs, leases = queue
+    submitted = [jobs.submit("me", SUBMISSION)[0] for _ in range(10)]
+    with ThreadPoolExecutor(4) as workers:
+        claims = list(workers.map(lambda _: leases.claim(), range(80)))
+    assert sorted(claim.job for claim in claims if claim is not None) == sorted(submitted)
+
+
+def test_the_same_request_at_the_same_time_is_one_examination(queue: tuple[Jobs, Leases]) -> None:
+    jobs, _ = queue
+    with ThreadPoolExecutor(4) as clients:
+        answers = list(clients.map(lambda _: jobs.submit("me", SUBMISSION, "key"), range(8)))
+    assert len({job for job, _ in answers}) == 1
+    assert sum(new for _, new in answers) == 1
+
+
+def test_a_job_that_kills_its_worker_is_given_up(queue: tuple[Jobs, Leases], later: list[float]) -> None:
+    jobs, leases = queue
+    jobs.submit("me", SUBMISSION)
+    attempts = []
+    for _ in range(MAX_ATTEMPTS + 1):
+        claim = leases.claim()
+        assert claim is not None
+        attempts.append(claim.attempt)
+        later[0] += 11
+    assert attempts[-1] > MAX_ATTEMPTS  # which the worker ends as service.job_lost
+
+
+def test_a_deleted_job_gets_no_end(queue: tuple[Jobs, Leases]) -> None:
+    jobs, leases = queue
+    job, _ = jobs.submit("me", SUBMISSION)
+    claim = leases.claim()
+    assert claim is not None
+    jobs.delete("me", job)
+    assert not leases.beat(claim, [{"event": "stage", "data": {}}])
+    assert not leases.finish(claim, {"record": "late"})
+    with pytest.raises(NotFound):
+        jobs.get("me", job)
+
+
+def test_what_is_too_old_is_swept(queue: tuple[Jobs, Leases], later: list[float]) -> None:
+    jobs, leases = queue
+    submission = replace(SUBMISSION, options=Options(keep_pictures=60))
+    job, _ = jobs.submit("me", submission)
+    claim = leases.claim()
+    assert claim is not None
+    leases.finish(claim, {"record": 1}, pictures={"report.html": b"page"})
+    waiting, _ = jobs.submit("me", submission)
+    assert jobs.sweep() == 0
+    assert jobs.picture("me", job, "report.html") == b"page"
+    later[0] = 61
+    assert jobs.get("me", job).pictures == ()
+    assert jobs.sweep() == 1
+    assert jobs.get("me", job).end == {"record": 1}
+    later[0] = 31 * DAY
+    assert jobs.sweep() == 1
+    with pytest.raises(NotFound):
+        jobs.get("me", job)
+    assert jobs.status("me", waiting) == "queued"
+
+
+def test_nothing_of_a_request_lies_in_the_clear(queue: tuple[Jobs, Leases], database: Database) -> None:
+    jobs, leases = queue
+    jobs.submit("me", SUBMISSION, "idempotency canary")
+    claim = leases.claim()
+    assert claim is not None
+    leases.beat(claim, [{"event": "evidence", "data": {"finding": "finding canary"}}])
+    leases.finish(claim, {"record": "record canary"})
+    with database.reading() as session:
+        tables = [session.execute(select(*table.columns)).all() for table in Base.metadata.sorted_tables]
+    text = b"".join(file.read_bytes() for file in database.settings.folder.iterdir()) + repr(tables).encode()
+    for canary in (b"a photo's bytes", b"A question?", b"Ada Canary", b"canary"):
+        assert canary not in text
+
+
+def test_a_sealed_part_moved_to_another_job_is_noticed(queue: tuple[Jobs, Leases], database: Database) -> None:
+    jobs, leases = queue
+    first, _ = jobs.submit("me", SUBMISSION)
+    second, _ = jobs.submit("me", SUBMISSION)
+    with database.writing() as session:
+        one, two = (session.get(Job, job) for job in (first, second))
+        assert one is not None and two is not None
+        one.wrapped_key = two.wrapped_key
+    with pytest.raises(StoreCorrupt):
+        leases.claim()
+
+
+# --- the database
+
+
+def test_the_migrations_make_the_tables(database: Database) -> None:
+    with database.engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+
+
+def test_a_newer_or_damaged_database_is_refused(database: Database) -> None:
+    with database.writing() as session:
+        session.connection().exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(DatabaseUnusable):
+        Database(database.settings)
+    with pytest.raises(DatabaseUnusable):
+        Database(Settings(database="nothing://x"))
+    folder = database.settings.folder.with_name("damaged")
+    folder.mkdir()
+    (folder / FILE).write_bytes(b"not a database" * 1000)
+    with pytest.raises(DatabaseUnusable):
+        Database(Settings(folder=folder))
+
+
+def test_without_its_key_the_database_is_refused(database: Database) -> None:
+    open_vault(database)
+    assert oct(database.settings.folder.stat().st_mode)[-3:] == "700"
+    (database.settings.folder / "people.key").write_text("ab" * 32)
+    with pytest.raises(StoreKeyUnavailable):
+        open_vault(database)
+
+
+# --- the process
+
+
+class Process:
+    """``facewitness api``, to be killed."""
+
+    def __init__(self, home: Path, url: str | None) -> None:
+        self.log = home / f"log-{time.monotonic_ns()}"
+        command = [sys.executable, "-m", "facewitness", "api", "--port", "0", "--model", "none", "--lease", "3"]
+        command += ["--database", url] if url else []
+        with self.log.open("wb") as log:
+            environment = {**os.environ, "FACEWITNESS_HOME": str(home)}
+            self._process = subprocess.Popen(command, stderr=log, stdout=log, env=environment)
+        end = time.monotonic() + 600
+        while "listening on " not in self.log.read_text():
+            assert self._process.poll() is None, self.log.read_text()
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        url = self.log.read_text().split("listening on ")[1].split()[0]
+        self.client = httpx.Client(base_url=url, timeout=SECONDS, trust_env=False)
+
+    def end(self, how: signal.Signals) -> int:
+        self.client.close()
+        self._process.send_signal(how)
+        return self._process.wait(60)
+
+
+def test_kill_9_loses_no_accepted_job_and_ends_none_twice(tmp_path: Path, astronaut: Path, url: str | None) -> None:
+    chance, photo = random.Random(os.environ.get("FACEWITNESS_TEST_SEED")), astronaut.read_bytes()
+    ended: dict[str, str] = {}
+    logs = []
+    process = Process(tmp_path, url)
+    for number in range(KILLS):
+        keys = [f"Question {number}-{i}?" for i in range(JOBS_A_ROUND)]
+        accepted = {}
+        started = time.monotonic()
+        for key in keys:
+            accepted[key] = _submit(process.client, key, photo)
+        time.sleep(chance.uniform(0, 4 * max(0.2, time.monotonic() - started)))
+        logs.append(process.log)
+        process.end(signal.SIGKILL)
+        process = Process(tmp_path, url)
+        for key in keys:
+            assert _submit(process.client, key, photo) == accepted[key]
+            verdict = wait(process.client, accepted[key])
+            assert verdict["status"] == "done"
+            assert verdict["record"]["question"] == key
+            ended[accepted[key]] = verdict["record"]["id"]
+        for path, record in ended.items():
+            assert process.client.get(path).json()["record"]["id"] == record
+    logs.append(process.log)
+    assert process.end(signal.SIGTERM) in (0, -signal.SIGTERM)
+    _nothing_left(
+        Settings(folder=tmp_path / "api", database=url), len(ended), photo, b"".join(log.read_bytes() for log in logs)
+    )
+
+
+def _submit(client: httpx.Client, key: str, photo: bytes) -> str:
+    form = {"question": key}
+    answer = client.post("/v1/verdicts", files={"photo": photo}, data=form, headers={"Idempotency-Key": key})
+    assert answer.status_code == 202 or answer.json()["status"] == "done"
+    return answer.headers["Location"]
+
+
+def _nothing_left(settings: Settings, jobs: int, photo: bytes, log: bytes) -> None:
+    database = Database(settings)
+    with database.reading() as session:
+        counts = [session.scalars(select(func.count()).select_from(table)).one() for table in (Job, Spool)]
+    database.close()
+    assert counts == [jobs, 0]
+    files = [file.read_bytes() for file in settings.folder.iterdir()] + [log]
+    middle = len(photo) // 2
+    for canary in (photo[middle : middle + 24], b"Question 0-0"):
+        assert not any(canary in file for file in files)
+    assert b"Traceback" not in log

@@ -1,0 +1,1 @@
+"""The HTTP API: verdicts over a durable queue, signed records, and an OpenAI-compatible chat; see docs/api.md."""

@@ -1,0 +1,161 @@
+"""API keys: 256 random bits, of which the SHA-256 is kept, with scopes and a last day."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from ...errors import InvalidOption, NotAuthenticated, NotPermitted
+from .database import Database, now
+from .settings import DAY
+from .tables import ApiKey
+
+SCOPES = {
+    "verdicts": "examine photos, and read and delete one's own verdicts",
+    "people": "compare with enrolled people, by name",
+    "metrics": "read the metrics",
+}
+PREFIX = "fwk_"
+LOCAL = "local"
+"""Owner of what is done without a key, on this machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who asks: the id of an API key, or ``local``."""
+
+    id: str
+    scopes: frozenset[str]
+
+
+class ApiKeys:
+    """The keys of a database.
+
+    Args:
+        database: Where they are.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def create(self, scopes: Sequence[str], days: int | None) -> tuple[str, str]:
+        """Make a key that ends after so many days; its id, and the secret, which cannot be read again.
+
+        Raises:
+            InvalidOption: A scope that does not exist, or none.
+        """
+        if not scopes or not set(scopes) <= set(SCOPES):
+            raise InvalidOption(f"The scopes are {', '.join(SCOPES)}.")
+        key_id, secret = secrets.token_hex(6), PREFIX + secrets.token_urlsafe(32)
+        expires = None if days is None else now() + days * DAY
+        with self._database.writing() as session:
+            row = ApiKey(
+                id=key_id, digest=_digest(secret), scopes=" ".join(scopes), created_at=now(), expires_at=expires
+            )
+            session.add(row)
+        return key_id, secret
+
+    def revoke(self, key_id: str) -> None:
+        """End a key now.
+
+        Raises:
+            InvalidOption: There is none of that id.
+        """
+        with self._database.writing() as session:
+            row = session.get(ApiKey, key_id)
+            if row is None:
+                raise InvalidOption(f"There is no API key {key_id!r}.")
+            row.revoked_at = row.revoked_at or now()
+
+    def list(self) -> Sequence[ApiKey]:
+        """All keys, the oldest first."""
+        with self._database.reading() as session:
+            rows = session.scalars(select(ApiKey).order_by(ApiKey.created_at)).all()
+            session.expunge_all()
+        return rows
+
+    def any_valid(self) -> bool:
+        """Whether a key exists that can be used."""
+        return any(state(row) == "valid" for row in self.list())
+
+    def principal(self, secret: str | None) -> Principal:
+        """Whose key it is. Before the first key is made, everything is allowed; later nothing is without one.
+
+        Raises:
+            NotAuthenticated: No key, or one that is unknown, expired or revoked.
+        """
+        with self._database.reading() as session:
+            if secret is None and not _any(session):
+                return Principal(LOCAL, frozenset(SCOPES))
+            row = session.scalar(_valid().where(ApiKey.digest == _digest(secret or "")))
+            if row is None:
+                raise NotAuthenticated("This takes a valid API key: Authorization: Bearer fwk_….")
+            return Principal(row.id, frozenset(row.scopes.split()))
+
+    def required(self) -> bool:
+        """Whether a key was ever made."""
+        with self._database.reading() as session:
+            return _any(session)
+
+
+def state(row: ApiKey) -> str:
+    """``valid``, ``expired`` or ``revoked``."""
+    if row.revoked_at is not None:
+        return "revoked"
+    return "expired" if row.expires_at is not None and row.expires_at <= now() else "valid"
+
+
+def _valid() -> Any:
+    current = or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > now())
+    return select(ApiKey).where(ApiKey.revoked_at.is_(None), current)
+
+
+def _any(session: Session) -> bool:
+    return session.scalar(select(ApiKey.id).limit(1)) is not None
+
+
+def _digest(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode()).digest()
+
+
+_bearer = HTTPBearer(auto_error=False, description="API key made with `facewitness keys create`.")
+
+
+def _principal(request: Request, given: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> Principal:
+    keys: ApiKeys = request.app.state.service.keys
+    principal = keys.principal(None if given is None else given.credentials)
+    request.state.principal = principal.id
+    return principal
+
+
+class Scope:
+    """Dependency: the caller, who must have a scope.
+
+    Args:
+        name: One of ``SCOPES``.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __call__(self, principal: Annotated[Principal, Depends(_principal)]) -> Principal:
+        """The caller; raises NotPermitted."""
+        check_scope(principal, self.name)
+        return principal
+
+
+def check_scope(principal: Principal, name: str) -> None:
+    """Refuse a caller without a scope; raises NotPermitted."""
+    if name not in principal.scopes:
+        raise NotPermitted(f"The API key lacks the scope {name}.")
+
+
+Client = Annotated[Principal, Depends(Scope("verdicts"))]

@@ -1,0 +1,79 @@
+"""Around every request: other sites kept out, headers, one line in the log, and no failure shown from inside."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import MutableMapping
+from typing import Any
+
+from fastapi import Request
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ...errors import FacewitnessError, NotPermitted
+from . import problems
+
+_HOST = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d+)?", re.IGNORECASE)
+_log = logging.getLogger(__name__)
+
+
+class Guard:
+    """ASGI middleware.
+
+    While no API key was ever made, the service trusts whoever reaches it on this machine. A page of another site that
+    is open in a browser here must not: so the ``Host`` must be a name of this machine, and an ``Origin`` must be
+    the service itself.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request; lifespan messages go through."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started, state = time.perf_counter(), scope.setdefault("state", {})
+        status = 0
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                _add_headers(MutableHeaders(scope=message), state)
+            await send(message)
+
+        try:
+            _check_origin(scope)
+            await self.app(scope, receive, send_with_headers)
+        except Exception as error:  # noqa: BLE001 - a client must not see it, nor a log its message
+            if not isinstance(error, FacewitnessError):
+                _log.error("request failed: %s", type(error).__name__)
+            if status == 0:
+                await problems.handle(Request(scope), error)(scope, receive, send_with_headers)
+        _note(scope, state, status, time.perf_counter() - started)
+
+
+def _check_origin(scope: Scope) -> None:
+    headers = Headers(scope=scope)
+    host, origin = headers.get("host", ""), headers.get("origin")
+    own = _HOST.fullmatch(host) is not None and (origin is None or origin.partition("://")[2] == host)
+    if not own and not scope["app"].state.service.keys.required():
+        raise NotPermitted("Without API keys the service is for this machine, and not for pages of other sites.")
+
+
+def _add_headers(headers: MutableHeaders, state: MutableMapping[str, Any]) -> None:
+    headers["X-Content-Type-Options"] = "nosniff"
+    headers.setdefault("Cache-Control", "no-store")
+    if "standing" in state:
+        headers.update(state["standing"].headers())
+
+
+def _note(scope: Scope, state: MutableMapping[str, Any], status: int, seconds: float) -> None:
+    """Method, route as declared, status and time: no address, no id, no query."""
+    route = getattr(scope.get("route"), "path", "unknown")
+    scope["app"].state.service.metrics.request(scope["method"] if route != "unknown" else "OTHER", route, status)
+    principal = state.get("principal", "-")
+    _log.info("%s %s %s %.0f ms key=%s", scope["method"], route, status, seconds * 1000, principal)

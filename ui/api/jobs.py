@@ -1,0 +1,189 @@
+"""What clients do with examinations: hand in, read, delete. ``leases.py`` has the workers' side."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from ...agent.people.sealing import Vault, seal, unseal
+from ...errors import IdempotencyKeyReused, NotFinished, NotFound, PicturesNotKept, ServiceBusy, TooManyRequests
+from .database import Database, now
+from .submission import Submission
+from .tables import Event, Job, Picture, Spool
+
+QUEUED, RUNNING, DONE, FAILED = "queued", "running", "done", "failed"
+UNFINISHED = (QUEUED, RUNNING)
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """An examination as its owner sees it.
+
+    Attributes:
+        id: ``vd_`` and 32 hex digits.
+        status: ``queued``, ``running``, ``done`` or ``failed``.
+        created_at: Seconds since 1970.
+        finished_at: The same; None before the end.
+        end: Record and signature, or the problem; None before the end.
+        pictures: Names of kept pictures.
+    """
+
+    id: str
+    status: str
+    created_at: float
+    finished_at: float | None
+    end: Json | None
+    pictures: tuple[str, ...]
+
+
+class Jobs:
+    """Examinations of all owners; each sees its own only.
+
+    Args:
+        database: Where they are.
+        vault: Keys that seal what tells of a photo or a person.
+    """
+
+    def __init__(self, database: Database, vault: Vault) -> None:
+        self._database, self._vault = database, vault
+
+    def submit(self, owner: str, submission: Submission, idempotency: str | None = None) -> tuple[str, bool]:
+        """Accept an examination: when this returns, it will be done, whatever happens to the process.
+
+        Returns:
+            Its id, and whether it is new: the same ``idempotency`` key names the same examination.
+
+        Raises:
+            IdempotencyKeyReused: The key came with another submission.
+            TooManyRequests, ServiceBusy: Too many of this owner, or of all, are unfinished.
+        """
+        try:
+            return self._submit(owner, submission, idempotency)
+        except IntegrityError:  # the same request came in twice at once, and the other was first
+            return self._submit(owner, submission, idempotency)
+
+    def _submit(self, owner: str, submission: Submission, idempotency: str | None) -> tuple[str, bool]:
+        fingerprint = self._vault.index("request", owner, *submission.digests())
+        repeated = None if idempotency is None else self._vault.index("idempotency", owner, idempotency)
+        with self._database.writing() as session:
+            if repeated is not None:
+                earlier = session.scalar(select(Job).where(Job.owner == owner, Job.idempotency == repeated))
+                if earlier is not None and earlier.fingerprint != fingerprint:
+                    raise IdempotencyKeyReused("This Idempotency-Key came before, with another request.")
+                if earlier is not None:
+                    return earlier.id, False
+            self._check_room(session, owner)
+            job_id = f"vd_{secrets.token_hex(16)}"
+            key, wrapped = self._vault.new_key(job_id)
+            session.add(
+                Job(
+                    id=job_id,
+                    owner=owner,
+                    status=QUEUED,
+                    created_at=now(),
+                    attempts=0,
+                    wrapped_key=wrapped,
+                    idempotency=repeated,
+                    fingerprint=fingerprint,
+                )
+            )
+            session.flush()
+            for part, data in submission.parts().items():
+                session.add(Spool(job=job_id, part=part, sealed=seal(key, data, "spool", job_id, part)))
+        return job_id, True
+
+    def _check_room(self, session: Session, owner: str) -> None:
+        settings = self._database.settings
+        counted = select(func.count()).select_from(Job).where(Job.status.in_(UNFINISHED))
+        if session.scalars(counted.where(Job.owner == owner)).one() >= settings.unfinished:
+            raise TooManyRequests(f"{settings.unfinished} examinations of this API key are unfinished; wait for one.")
+        if session.scalars(counted).one() >= settings.queue:
+            raise ServiceBusy("The queue is full; try again later.")
+
+    def get(self, owner: str, job_id: str) -> View:
+        """Read one; raises NotFound."""
+        with self._database.reading() as session:
+            job = _owned(session, owner, job_id)
+            names = select(Picture.name).where(Picture.job == job_id, Picture.expires_at > now()).order_by(Picture.name)
+            pictures = tuple(session.scalars(names))
+            end = None if job.sealed is None else json.loads(self._open(job, job.sealed, "end"))
+            return View(job.id, job.status, job.created_at, job.finished_at, end, pictures)
+
+    def status(self, owner: str, job_id: str) -> str:
+        """``View.status`` alone; raises NotFound."""
+        with self._database.reading() as session:
+            return _owned(session, owner, job_id).status
+
+    def events(self, owner: str, job_id: str, after: int) -> tuple[str, list[tuple[int, Json]]]:
+        """Status, and what has happened since event number ``after``; raises NotFound."""
+        with self._database.reading() as session:
+            job = _owned(session, owner, job_id)
+            later = select(Event).where(Event.job == job_id, Event.number > after).order_by(Event.number)
+            found = [
+                (event.number, json.loads(self._open(job, event.sealed, "event", str(event.number))))
+                for event in session.scalars(later)
+            ]
+            return job.status, found
+
+    def picture(self, owner: str, job_id: str, name: str) -> bytes:
+        """One kept picture.
+
+        Raises:
+            NotFound: No such examination.
+            NotFinished: It has not ended.
+            PicturesNotKept: Not asked for, not drawn, or not kept any longer.
+        """
+        with self._database.reading() as session:
+            job = _owned(session, owner, job_id)
+            if job.status in UNFINISHED:
+                raise NotFinished("The examination has not ended.")
+            picture = session.scalar(select(Picture).where(Picture.job == job_id, Picture.name == name))
+            if picture is None or picture.expires_at <= now():
+                raise PicturesNotKept("Not kept: ask with keep_pictures for how many seconds pictures are to be kept.")
+            return self._open(job, picture.sealed, "picture", name)
+
+    def delete(self, owner: str, job_id: str) -> None:
+        """Remove every trace of one, also of one that waits or runs; raises NotFound."""
+        with self._database.writing() as session:
+            session.delete(_owned(session, owner, job_id))
+        self._database.scrub()
+
+    def sweep(self) -> int:
+        """Delete what is older than it may be kept: pictures and finished verdicts; how many."""
+        ended = now() - self._database.settings.retention
+        with self._database.writing() as session:
+            removed = [
+                session.execute(statement).rowcount  # type: ignore[attr-defined]
+                for statement in (
+                    delete(Picture).where(Picture.expires_at <= now()),
+                    delete(Job).where(Job.finished_at <= ended),
+                )
+            ]
+        if any(removed):
+            self._database.scrub()
+        return sum(removed)
+
+    def counts(self) -> dict[str, int]:
+        """How many examinations of all owners wait and run."""
+        with self._database.reading() as session:
+            rows = session.execute(
+                select(Job.status, func.count()).where(Job.status.in_(UNFINISHED)).group_by(Job.status)
+            )
+            return dict.fromkeys(UNFINISHED, 0) | {row.status: row[1] for row in rows}
+
+    def _open(self, job: Job, sealed: bytes, *context: str) -> bytes:
+        return unseal(self._vault.unwrap(job.wrapped_key, job.id), sealed, context[0], job.id, *context[1:])
+
+
+def _owned(session: Session, owner: str, job_id: str) -> Job:
+    job = session.get(Job, job_id)
+    if job is None or job.owner != owner:
+        raise NotFound("There is no such verdict.")
+    return job

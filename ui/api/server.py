@@ -1,0 +1,73 @@
+"""Listening: where it may, and what the log says."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import socket
+import sys
+
+import uvicorn
+
+from ...errors import InvalidOption
+from .app import create_app
+from .service import Service
+from .settings import Settings
+
+DRAIN = 10
+"""Seconds that open connections get when the process is asked to end."""
+
+
+def serve(settings: Settings, host: str, port: int) -> None:
+    """Serve until the process is asked to end; ``port`` 0 takes a free one, which the first line on stderr names.
+
+    Raises:
+        InvalidOption: The address cannot be had, or is open to others while there are no API keys.
+        DatabaseUnusable, StoreError: See ``Service``.
+    """
+    service = Service(settings)
+    if not _loopback(host) and not service.keys.any_valid():
+        raise InvalidOption("Other machines need API keys: make one with `facewitness keys create`.")
+    try:
+        listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise InvalidOption(f"The address cannot be used ({error.strerror}).") from None
+    name = f"[{host}]" if ":" in host else host
+    print(f"facewitness: listening on http://{name}:{listener.getsockname()[1]}", file=sys.stderr, flush=True)
+    _log_to_stderr()
+    http_server(service).run(sockets=[listener])
+
+
+def http_server(service: Service) -> uvicorn.Server:
+    """The HTTP server of a service, not yet running; it writes no log of its own."""
+    config = uvicorn.Config(
+        create_app(service),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        lifespan="on",
+        timeout_graceful_shutdown=DRAIN,
+    )
+    return uvicorn.Server(config)
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+class _Formatter(logging.Formatter):
+    """Of an exception the type alone: its message may hold what a client sent."""
+
+    def formatException(self, ei: object) -> str:
+        """Name of the exception's type."""
+        return type(ei[1]).__name__ if isinstance(ei, tuple) else ""
+
+
+def _log_to_stderr() -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    logging.getLogger("facewitness").setLevel(logging.INFO)

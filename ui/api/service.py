@@ -1,0 +1,66 @@
+"""All that one process works with, made before the first request."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+from .access import ApiKeys
+from .bodies import UPLOADS
+from .database import Database
+from .jobs import Jobs
+from .leases import Leases
+from .masterkey import open_vault
+from .metrics import Metrics
+from .rates import Rates
+from .settings import Settings
+from .signing import Signer
+from .work import Sweeper, Worker
+
+
+class Service:
+    """Database, keys, queue and workers of one process.
+
+    Args:
+        settings: See ``Settings``.
+
+    Raises:
+        DatabaseUnusable: The database cannot be opened.
+        StoreError: The master key cannot be had.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.database = Database(settings)
+        vault = open_vault(self.database)
+        self.keys = ApiKeys(self.database)
+        self.jobs, self.leases = Jobs(self.database, vault), Leases(self.database, vault)
+        self.signer = Signer(self.database, vault)
+        self.metrics = Metrics(self.jobs)
+        self.rates = Rates(settings.rate)
+        self.uploads = asyncio.Semaphore(UPLOADS)
+        self.wake = threading.Event()
+        self._stop = threading.Event()
+        self._threads: list[Worker | Sweeper] = []
+
+    def start(self) -> None:
+        """Start the workers and the sweeper."""
+        workers = [
+            Worker(self.leases, self.settings, self.signer, self.metrics, self.wake, self._stop)
+            for _ in range(self.settings.workers)
+        ]
+        self._threads = [*workers, Sweeper(self.jobs, self._stop)]
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """End the workers after what they are doing; what still waits stays in the database."""
+        self._stop.set()
+        self.wake.set()
+        for thread in self._threads:
+            thread.join(timeout=self.settings.lease)
+        self.database.close()
+
+    def working(self) -> bool:
+        """Whether the workers are alive."""
+        return bool(self._threads) and all(thread.is_alive() for thread in self._threads)

@@ -1,0 +1,104 @@
+"""Tables of the service. Times are seconds since 1970, UTC; what tells of a photo or a person is sealed."""
+
+from __future__ import annotations
+
+from sqlalchemy import ForeignKey, Index, LargeBinary, String, UniqueConstraint
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+Id = String(64)
+
+
+class Base(DeclarativeBase):
+    """Common metadata."""
+
+
+class Head(Base):
+    """One row: which master key opens this database."""
+
+    __tablename__ = "head"
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    key_source: Mapped[str] = mapped_column(String(16))
+    key_id: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class SigningKey(Base):
+    """An Ed25519 key; the newest signs, all of them verify."""
+
+    __tablename__ = "signing_keys"
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    public: Mapped[bytes] = mapped_column(LargeBinary)
+    wrapped_key: Mapped[bytes] = mapped_column(LargeBinary)
+    sealed: Mapped[bytes] = mapped_column(LargeBinary)
+    created_at: Mapped[float]
+
+
+class ApiKey(Base):
+    """A client's key, of which only the SHA-256 is kept."""
+
+    __tablename__ = "api_keys"
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    digest: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
+    scopes: Mapped[str] = mapped_column(String(200))
+    created_at: Mapped[float]
+    expires_at: Mapped[float | None]
+    revoked_at: Mapped[float | None]
+
+
+class Job(Base):
+    """One examination, queued, running or ended.
+
+    ``lease`` names the attempt that works on it; only that attempt may write its end. ``sealed`` is that end: record
+    and signature, or the problem.
+    """
+
+    __tablename__ = "jobs"
+    __table_args__ = (
+        UniqueConstraint("owner", "idempotency"),
+        Index("jobs_by_status", "status", "created_at"),
+    )
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    owner: Mapped[str] = mapped_column(Id)
+    status: Mapped[str] = mapped_column(String(16))
+    created_at: Mapped[float]
+    finished_at: Mapped[float | None]
+    attempts: Mapped[int]
+    lease: Mapped[str | None] = mapped_column(Id)
+    lease_until: Mapped[float | None]
+    wrapped_key: Mapped[bytes] = mapped_column(LargeBinary)
+    idempotency: Mapped[bytes | None] = mapped_column(LargeBinary)
+    fingerprint: Mapped[bytes] = mapped_column(LargeBinary)
+    sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
+
+
+class _OfJob:
+    job: Mapped[str] = mapped_column(Id, ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    sealed: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class Spool(_OfJob, Base):
+    """A part of an accepted request: photo, reference or options; deleted with the end of the job."""
+
+    __tablename__ = "spool"
+
+    part: Mapped[str] = mapped_column(String(16), primary_key=True)
+
+
+class Event(_OfJob, Base):
+    """What happened in a job, in order."""
+
+    __tablename__ = "events"
+
+    number: Mapped[int] = mapped_column(primary_key=True)
+
+
+class Picture(_OfJob, Base):
+    """The page or an overlay, where the client asked to have them kept for a while."""
+
+    __tablename__ = "pictures"
+
+    name: Mapped[str] = mapped_column(Id, primary_key=True)
+    expires_at: Mapped[float]

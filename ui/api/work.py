@@ -1,0 +1,204 @@
+"""Threads that do the examinations, and one that deletes what is too old."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from io import BytesIO
+from types import TracebackType
+
+from PIL import Image
+
+from ...agent.examine import Examination, examine_all
+from ...agent.record import Record
+from ...errors import FacewitnessError, JobLost, ServiceError
+from .. import overlays, page
+from ..wording import sentences
+from . import problems
+from .jobs import Jobs, Json
+from .leases import MAX_ATTEMPTS, Claim, Leases
+from .metrics import Metrics
+from .settings import Settings
+from .signing import Signer
+
+POLL = 0.25
+FLUSH = 0.1
+SWEEP = 60.0
+REPORT = "report.html"
+_log = logging.getLogger(__name__)
+
+
+class Worker(threading.Thread):
+    """Takes examinations from the queue, one at a time.
+
+    Args:
+        leases: The queue.
+        settings: Which model writes, which weights may be used.
+        signer: Signs the records.
+        metrics: Counts them.
+        wake: Set when something was handed in.
+        stop: Set when the process ends.
+    """
+
+    def __init__(
+        self,
+        leases: Leases,
+        settings: Settings,
+        signer: Signer,
+        metrics: Metrics,
+        wake: threading.Event,
+        stop: threading.Event,
+    ) -> None:
+        super().__init__(name="facewitness-worker", daemon=True)
+        self._leases, self._settings, self._signer, self._metrics = leases, settings, signer, metrics
+        self._wake, self._stop_asked = wake, stop
+
+    def run(self) -> None:
+        """Until the process ends; a database that does not answer is asked again."""
+        while not self._stop_asked.is_set():
+            try:
+                claim = self._leases.claim()
+                if claim is not None:
+                    self._work(claim)
+                    continue
+            except Exception as error:  # noqa: BLE001 - the lease runs out, and the examination is begun again
+                _log.error("worker: %s", type(error).__name__)
+            self._wake.wait(POLL)
+            self._wake.clear()
+
+    def _work(self, claim: Claim) -> None:
+        if claim.attempt > 1:
+            self._metrics.retry()
+        if claim.attempt > MAX_ATTEMPTS:
+            self._fail(claim, JobLost(f"The examination was begun {MAX_ATTEMPTS} times and never ended."))
+            return
+        restarted = [{"event": "restarted", "data": {"attempt": claim.attempt}}] if claim.attempt > 1 else []
+        try:
+            with _Pulse(self._leases, claim, self._settings.lease, restarted) as tell:
+                examination = self._examine(claim, tell)
+        except FacewitnessError as error:
+            self._fail(claim, error)
+        except Exception as error:  # noqa: BLE001 - unforeseen, so worth another attempt
+            _log.error("examination: %s", type(error).__name__)
+            if claim.attempt < MAX_ATTEMPTS:
+                self._leases.give_back(claim)
+            else:
+                self._fail(claim, ServiceError("The examination failed."))
+        else:
+            self._finish(claim, examination)
+
+    def _examine(self, claim: Claim, tell: Callable[[Json], None]) -> Examination:
+        submission, options = claim.submission, claim.submission.options
+        return examine_all(
+            submission.photo,
+            submission.references,
+            person=options.person,
+            question=options.question,
+            face=options.face,
+            model=self._settings.model,
+            commercial_only=self._settings.commercial_only or options.commercial_only,
+            all_faces=False,
+            on_progress=lambda progress: tell(
+                {"event": "evidence" if "finding" in progress else "stage", "data": progress}
+            ),
+        )
+
+    def _finish(self, claim: Claim, examination: Examination) -> None:
+        record = examination.records[0]
+        plain = record.model_dump(mode="json", by_alias=True)
+        end = {"record": plain, "signature": self._signer.sign(plain).model_dump()}
+        pictures = _pictures(examination) if claim.submission.options.keep_pictures else {}
+        if self._leases.finish(claim, end, events=_sentences(record), pictures=pictures):
+            self._metrics.verdict(record)
+
+    def _fail(self, claim: Claim, error: FacewitnessError) -> None:
+        if self._leases.finish(claim, {"problem": problems.problem_of(error)}, failed=True):
+            self._metrics.failure(error.code)
+
+
+def _sentences(record: Record) -> list[Json]:
+    """The explanation as events: a sentence is told only after it was checked against the evidence."""
+    return [
+        {"event": "sentence", "data": {"section": section, **claim.model_dump()}}
+        for section, claims in sentences(record.explanation).items()
+        for claim in claims
+    ]
+
+
+def _pictures(examination: Examination) -> dict[str, bytes]:
+    """The page, and an overlay for every item of evidence that has something to draw."""
+    record, rgb = examination.records[0], examination.photo.rgb
+    by_id = {item.id: item for item in record.evidence}
+    drawn = {REPORT: page.render(examination).encode()}
+    for key in (key for layer in overlays.layers(record, examination.pictures) for key in layer.ids):
+        buffer = BytesIO()
+        Image.fromarray(overlays.draw_evidence(rgb, by_id[key], examination.pictures.get(key))).save(buffer, "PNG")
+        drawn[f"{key}.png"] = buffer.getvalue()
+    return drawn
+
+
+class _Pulse:
+    """While a block runs: writes its events every ``FLUSH`` seconds and extends its lease.
+
+    Yields:
+        A function that takes an event.
+    """
+
+    def __init__(self, leases: Leases, claim: Claim, lease: float, events: list[Json]) -> None:
+        self._leases, self._claim, self._lease, self._events = leases, claim, lease, events
+        self._lock, self._done = threading.Lock(), threading.Event()
+        self._thread = threading.Thread(target=self._run, name="facewitness-pulse", daemon=True)
+
+    def __enter__(self) -> Callable[[Json], None]:
+        self._thread.start()
+        return self._tell
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._done.set()
+        self._thread.join()
+        self._beat()
+
+    def _tell(self, event: Json) -> None:
+        with self._lock:
+            self._events.append(event)
+
+    def _run(self) -> None:
+        beaten = time.monotonic()
+        while not self._done.wait(FLUSH):
+            if self._events or time.monotonic() - beaten > self._lease / 3:
+                self._beat()
+                beaten = time.monotonic()
+
+    def _beat(self) -> None:
+        with self._lock:
+            events, self._events = self._events, []
+        try:
+            self._leases.beat(self._claim, events)
+        except Exception as error:  # noqa: BLE001 - the next beat may come through; else the lease runs out
+            _log.error("pulse: %s", type(error).__name__)
+
+
+class Sweeper(threading.Thread):
+    """Deletes what may not be kept any longer, every ``SWEEP`` seconds.
+
+    Args:
+        jobs: What is swept.
+        stop: Set when the process ends.
+    """
+
+    def __init__(self, jobs: Jobs, stop: threading.Event) -> None:
+        super().__init__(name="facewitness-sweeper", daemon=True)
+        self._jobs, self._stop_asked = jobs, stop
+
+    def run(self) -> None:
+        """Until the process ends."""
+        while not self._stop_asked.is_set():
+            try:
+                self._jobs.sweep()
+            except Exception as error:  # noqa: BLE001 - tried again in a while
+                _log.error("sweeper: %s", type(error).__name__)
+            self._stop_asked.wait(SWEEP)

@@ -1,0 +1,152 @@
+"""The commands around the HTTP API: ``api``, ``keys`` and ``verify``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from .api.access import ApiKeys
+
+keys = typer.Typer(help="API keys.", no_args_is_help=True)
+
+DATABASE_HELP = "SQLAlchemy URL of the database; a SQLite file in FACEWITNESS_HOME by default."
+Database = Annotated[str | None, typer.Option(envvar="FACEWITNESS_API_DATABASE", help=DATABASE_HELP)]
+
+
+def api(
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; beyond this machine it takes API keys.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
+    database: Database = None,
+    model: Annotated[
+        str, typer.Option(envvar="FACEWITNESS_MODEL", help="Who writes the reasoning, as for examine.")
+    ] = "embedded",
+    commercial_only: Annotated[
+        bool, typer.Option("--commercial-only", envvar="FACEWITNESS_COMMERCIAL_ONLY", help="As for examine.")
+    ] = False,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Examinations at a time.")] = 1,
+    rate: Annotated[int, typer.Option(min=1, help="Requests a minute and API key that start work.")] = 60,
+    unfinished: Annotated[int, typer.Option(min=1, help="Examinations of one API key that may wait or run.")] = 10,
+    queue: Annotated[int, typer.Option(min=1, help="Examinations of all that may wait or run.")] = 100,
+    lease: Annotated[
+        float, typer.Option(min=1, help="Seconds until an examination that a killed process left is begun again.")
+    ] = 30,
+    keep_days: Annotated[int, typer.Option(min=1, help="Days after which a finished verdict is deleted.")] = 30,
+) -> None:
+    """Serve the HTTP API."""
+    from ..agent.chat_models import open_model
+
+    with _installed():
+        from .api.server import serve
+        from .api.settings import DAY, Settings
+    open_model(model)  # a specification that cannot be used is refused now, not by the first examination
+    settings = Settings(
+        database=database,
+        model=model,
+        commercial_only=commercial_only,
+        workers=workers,
+        rate=rate,
+        unfinished=unfinished,
+        queue=queue,
+        lease=lease,
+        retention=keep_days * DAY,
+    )
+    serve(settings, host, port)
+
+
+@contextmanager
+def _installed() -> Iterator[None]:
+    """Say what to install where a package of the API is missing."""
+    from ..errors import InvalidOption
+
+    try:
+        yield
+    except ImportError as error:
+        raise InvalidOption(f"This needs {error.name}: install facewitness[api].") from None
+
+
+def _keys(database: str | None) -> ApiKeys:
+    with _installed():
+        from .api.access import ApiKeys
+        from .api.database import Database as Opened
+        from .api.settings import Settings
+
+    return ApiKeys(Opened(Settings(database=database)))
+
+
+@keys.command()
+def create(
+    scope: Annotated[list[str] | None, typer.Option(help="verdicts, people or metrics; may be repeated.")] = None,
+    days: Annotated[int, typer.Option(min=1, max=3650, help="Days until it expires.")] = 90,
+    database: Database = None,
+) -> None:
+    """Make a key. It is shown once; only its SHA-256 is kept. From then on the API takes a key for everything."""
+    key_id, secret = _keys(database).create(scope or ["verdicts"], days)
+    typer.echo(f"id {key_id}, scopes {', '.join(scope or ['verdicts'])}, {days} days", err=True)
+    typer.echo(secret)
+
+
+@keys.command("list")
+def list_keys(database: Database = None) -> None:
+    """List the keys: id, scopes, whether they are valid."""
+    from datetime import UTC, datetime
+
+    from .api.access import state
+
+    for row in _keys(database).list():
+        until = "no end" if row.expires_at is None else f"until {datetime.fromtimestamp(row.expires_at, UTC):%Y-%m-%d}"
+        typer.echo(f"{row.id}  {state(row)}  {until}  {row.scopes}")
+
+
+@keys.command()
+def revoke(key_id: Annotated[str, typer.Argument(help="Id, as listed.")], database: Database = None) -> None:
+    """End a key now."""
+    _keys(database).revoke(key_id)
+    typer.echo(f"{key_id} is revoked.")
+
+
+def verify(
+    record: Annotated[Path, typer.Argument(help="A signed record: record.json of the API.")],
+    public_key: Annotated[
+        list[str] | None, typer.Option(help="Ed25519 key to trust, 64 hex digits; this installation's by default.")
+    ] = None,
+    database: Database = None,
+) -> None:
+    """Check that a record is as it was signed; exit code 2 if not."""
+    from ..errors import UnreadableFile
+
+    with _installed():
+        from .api.signing import verify as check
+    try:
+        text = record.read_bytes()
+    except OSError as error:
+        raise UnreadableFile(f"The record cannot be read ({error.strerror}).") from None
+    signed = check(text, _given(public_key) if public_key else _own(database))
+    typer.echo(f"Valid: signed at {signed.signature.signed_at} with the key {signed.signature.key_id}.")
+
+
+def _given(public_keys: list[str]) -> dict[str, bytes]:
+    from ..errors import InvalidOption
+    from .api.signing import key_id_of
+
+    try:
+        raw = [bytes.fromhex(text) for text in public_keys]
+    except ValueError:
+        raw = [b""]
+    if any(len(key) != 32 for key in raw):
+        raise InvalidOption("A public key has 64 hex digits.")
+    return {key_id_of(key): key for key in raw}
+
+
+def _own(database: str | None) -> dict[str, bytes]:
+    from .api.database import Database as Opened
+    from .api.settings import Settings
+    from .api.signing import public_keys
+
+    return public_keys(Opened(Settings(database=database)))
