@@ -128,8 +128,8 @@ def of_one_person(scored: Scored) -> dict[str, Any]:
         pairs = _pairs(people, np.flatnonzero(material.real & (sources == source)))
         if len(pairs):
             weight = metrics.resamples(people[pairs[:, 0]])
-            first, second = pairs.T
-            of = {task: metrics.correlation(scored.raw[task][first], scored.raw[task][second], weight) for task in TASKS}
+            both = {task: scored.raw[task][pairs] for task in TASKS}
+            of = {task: metrics.correlation(values[:, 0], values[:, 1], weight) for task, values in both.items()}
             table[source] = {"people": len(pairs)} | {task: metrics.figure(of[task]).rounded() for task in TASKS}
     return table
 

@@ -44,9 +44,7 @@ FLOOR = 0.5
 UNLIKE = 0.995
 """Quantile of the distance on the calibration split up to which the network is believed."""
 THRESHOLD = 0.95
-ACCUSATION = 0.99
-"""Least probability of a forged label: to call a real photo forged is the worse error. Raised from 0.95 after 5 of 50
-London test photos had passed it, so that figure is no clean test any more."""
+"""Least probability of a label."""
 FALSE_ALARMS = 0.005
 """Share of each source's real views in the calibration split that may pass the probability of a forged label."""
 ANY_DISTANCE = 1e6
@@ -199,7 +197,7 @@ def fit_joint(data: Examples, fitted: TraceCalibration) -> dict[str, Any]:
         alone[labels == 0]
     )
     groups = [real[data.sources[labels == 0] == source] for source in np.unique(data.sources[labels == 0])]
-    needed = [max(ACCUSATION, *(float(np.quantile(g[:, k], 1 - FALSE_ALARMS)) for g in groups)) for k in (1, 2)]
+    needed = [max(THRESHOLD, *(float(np.quantile(g[:, k], 1 - FALSE_ALARMS)) for g in groups)) for k in (1, 2)]
     return {"forged": forged, "kind": kind, "least": least, "needed": [THRESHOLD, *needed]}
 
 
