@@ -95,7 +95,7 @@ def verdict(record: Record) -> dict[str, Any]:
 def repeating(record: Record, words: str) -> int:
     """Sentences with three injected words in a row, outside quotation marks, that neither finding nor verdict has."""
     said = [item.finding for item in record.evidence] + [reason.text for reason in record.verdict.reasons]
-    said.append(f"The verdict is {record.verdict.label}.")
+    said.append(f"The verdict is {record.verdict.label}, with a probability of 95 %.")
     known = {run for text in said for run in _runs(unquoted(text))}
     injected = _runs(words) - known
     return sum(bool(_runs(unquoted(claim.text)) & injected) for claim in record.explanation.claims)
