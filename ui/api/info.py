@@ -14,7 +14,9 @@ from starlette.concurrency import run_in_threadpool
 from ...agent import fusion
 from ...errors import SignatureInvalid
 from ...tools import weights
+from ...tools.evidence import ModelCard
 from ...tools.registry import PhotoTool, tools
+from ...tools.weights_manifest import Weight
 from . import problems, schemas
 from .access import Client, Principal, Scope
 from .bodies import read
@@ -30,33 +32,24 @@ router = APIRouter()
 @router.get("/v1/tools", tags=["about"], response_model=schemas.Tools, responses=problems.responses())
 def list_tools(client: Client) -> schemas.Tools:
     """Measurements, and the weights behind them with version, SHA-256 and licence."""
-    card = fusion.card()
-    models = [
-        schemas.Weights(
-            name=weight.name,
-            version=weight.version,
-            sha256=weight.sha256,
-            licence=weight.licence,
-            commercial_use=weight.commercial_use,
-            present=weights.present(weight.name),
-        )
-        for weight in weights.entries()
-    ]
-    models.append(
-        schemas.Weights(
-            name=card.name,
-            version=card.version,
-            sha256=card.sha256,
-            licence=card.licence,
-            commercial_use=card.commercial_use,
-            present=True,
-        )
-    )
+    models = [_weights(weight, weights.present(weight.name)) for weight in weights.entries()]
+    models.append(_weights(fusion.card(), True))
     found = [
         schemas.Tool(name=tool.name, title=tool.title, of="photo" if isinstance(tool, PhotoTool) else "face")
         for tool in tools().values()
     ]
     return schemas.Tools(software=f"facewitness {version('facewitness')}", tools=found, models=models)
+
+
+def _weights(held: Weight | ModelCard, present: bool) -> schemas.Weights:
+    return schemas.Weights(
+        name=held.name,
+        version=held.version,
+        sha256=held.sha256,
+        licence=held.licence,
+        commercial_use=held.commercial_use,
+        present=present,
+    )
 
 
 @router.get("/v1/signing-keys", tags=["records"], response_model=schemas.PublicKeys, responses=problems.responses())
