@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 PHOTO ?= examples/astronaut.jpg
 BIN := $(VENV)/bin
-.PHONY: demo test lint types imports unit data bench-identity bench-action-units bench-speed schema clean
+.PHONY: demo test lint types imports unit data bench-identity bench-action-units bench-speed train-sight schema clean
 
 demo: $(VENV)/.installed
 	$(BIN)/facewitness examine examples/astronaut.jpg
@@ -36,6 +36,23 @@ bench-action-units: $(VENV)/.installed-dev
 
 bench-speed: $(VENV)/.installed-dev
 	$(BIN)/python -m facewitness.evals.speed --photo $(PHOTO) --out evals/results/speed.json
+
+# The embedded vision-language model from labelled photos alone: about four hours on two cores, resumable step by step.
+DATA ?= ../shared/data
+WORK ?= build/sight
+TRAIN := $(BIN)/python -m facewitness.finetune
+train-sight:
+	for kind in nearest transposed shuffle; do \
+	  $(TRAIN).autoencoder --data $(DATA) --out $(WORK)/ae/$$kind --set kind=$$kind || exit; done
+	$(TRAIN).forgery_set --data $(DATA) --out $(WORK)/forgeries --autoencoders $(WORK)/ae/*
+	$(TRAIN).vlm_tower --data $(DATA) --forgeries $(WORK)/forgeries --cache $(WORK)/cache --out $(WORK)/tower
+	$(TRAIN).data --data $(DATA) --out $(WORK)/data/forgery --engine forgery --limit 3000 --seed 10
+	$(TRAIN).data --data $(DATA) --out $(WORK)/data/reference --engine reference --limit 1500 --seed 11
+	$(TRAIN).data --data $(DATA) --out $(WORK)/data/expression --engine expression attributes --limit 800 --seed 12
+	$(TRAIN).data --data $(DATA) --out $(WORK)/data/attributes --engine attributes --limit 1600 --seed 13
+	$(TRAIN).data.short --sets $(WORK)/data/* --out $(WORK)/short
+	$(TRAIN).vlm --recipe embedded --data $(WORK)/short --out $(WORK)/run --set tower=$(WORK)/tower/tower
+	$(TRAIN).vlm.ship --run $(WORK)/run --out $(WORK)/ship
 
 schema: $(VENV)/.installed
 	$(BIN)/facewitness schema > docs/verdict.schema.json

@@ -13,6 +13,8 @@ import shutil
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -27,14 +29,15 @@ from ..tools import weights
 
 WEIGHTS = "smollm2"
 _RECIPE = "f16-1"  # changes when the conversion does
-_EXACT = {
-    "ATTENTION_BACKEND": "PA",  # keeps the common beginning of prompts
+EXACT = {
     "INFERENCE_PRECISION_HINT": "f32",  # bfloat16, the default on recent CPUs, changes the text
     "KV_CACHE_PRECISION": "f32",
     "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0",
 }
+"""Properties of the runtime with which text agrees with the reference implementation."""
+_PAGED = {"ATTENTION_BACKEND": "PA", **EXACT}  # keeps the common beginning of prompts
 _KV_BLOCKS = 128  # of 32 tokens; 190 MB
-_STOP_TOKENS = {0, 2}  # <|endoftext|>, <|im_end|>
+STOP_TOKENS = {0, 2}  # <|endoftext|>, <|im_end|>
 _ROLES = {"human": "user", "ai": "assistant", "system": "system"}
 _ABANDONED_AFTER = 3600  # seconds
 _ONE_AT_A_TIME = threading.Lock()
@@ -95,7 +98,7 @@ class EmbeddedChatModel(BaseChatModel):
         config.do_sample = False
         config.apply_chat_template = False
         config.max_new_tokens = int(options.get("max_tokens", self.max_tokens))
-        config.stop_token_ids = _STOP_TOKENS
+        config.stop_token_ids = STOP_TOKENS
         config.stop_strings = set(stop or ())
         if regex := options.get("regex"):
             config.structured_output_config = openvino_genai.StructuredOutputConfig(regex=regex)
@@ -112,8 +115,15 @@ def _prompt(pipeline: Any, messages: list[BaseMessage]) -> str:
 
 
 def _loaded(threads: int) -> Any:
-    try:
+    with loading():
         return _pipeline(threads)
+
+
+@contextmanager
+def loading() -> Iterator[None]:
+    """Whatever keeps an embedded model from being loaded becomes ``ModelUnavailable``."""
+    try:
+        yield
     except ImportError as error:
         raise ModelUnavailable("openvino-genai is not installed; run `pip install openvino-genai`.") from error
     except FacewitnessError as error:
@@ -130,7 +140,7 @@ def _pipeline(threads: int) -> Any:
     scheduler.num_kv_blocks = _KV_BLOCKS
     scheduler.enable_prefix_caching = True
     return openvino_genai.LLMPipeline(
-        str(converted()), "CPU", scheduler_config=scheduler, INFERENCE_NUM_THREADS=threads, **_EXACT
+        str(converted()), "CPU", scheduler_config=scheduler, INFERENCE_NUM_THREADS=threads, **_PAGED
     )
 
 
@@ -169,7 +179,7 @@ def _convert(source: Path, folder: Path) -> None:
 
     half = folder / "half.gguf"
     _dequantise(source, half)
-    openvino_genai.LLMPipeline(str(half), "CPU", enable_save_ov_model=True, **_EXACT)
+    openvino_genai.LLMPipeline(str(half), "CPU", enable_save_ov_model=True, **_PAGED)
     half.unlink()
 
 

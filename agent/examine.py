@@ -20,7 +20,7 @@ from ..tools.evidence import Picture
 from ..tools.face import Reference
 from ..tools.image import Photo, load
 from ..tools.portrait import only_face
-from . import chat_models, relevance
+from . import chat_models, lookers, relevance
 from .graph import PARALLEL_TOOLS, RECURSION_LIMIT, build_graph
 from .people import PeopleStore
 from .record import Record
@@ -68,7 +68,8 @@ def examine(
         person: Name of an enrolled person to compare with, instead of or beside ``references``.
         question: A question about the face in plain words.
         face: 1 for the largest face, 2 for the next …; by default the largest that can be assessed.
-        model: ``embedded``, ``none``, ``http://host:port/v1#name``, or a LangChain chat model.
+        model: ``embedded``, ``none``, ``http://host:port/v1#name``, or a LangChain chat model. It writes the reasoning,
+            and looks at the face, if it can: the embedded one does.
         commercial_only: Take no weights whose terms do not allow commercial use. What has no others is reported as
             unavailable, and a language model of unknown terms is refused.
 
@@ -120,7 +121,7 @@ def examine_all(
         on_progress: Called with ``{"stage", "status", "ms"?, "face"?, "finding"?}`` as stages start and end.
         checkpointer: Where LangGraph keeps the state of the run (one with asynchronous methods); pixels never
             reach it, the question does.
-        tool_seconds: After this long a tool is given up, which the evidence says.
+        tool_seconds: After this long a tool, or a look, is given up, which the evidence says.
     """
     started = time.perf_counter()
     if all_faces and face is not None:
@@ -139,7 +140,9 @@ def examine_all(
         photo,
         compared,
         writer,
+        looker=lookers.opened(writer),
         person=person is not None,
+        adapter=None if person is None else PeopleStore().person(person).adapter,
         commercial_only=commercial_only,
         tool_seconds=tool_seconds,
         started=started,

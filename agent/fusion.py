@@ -1,8 +1,8 @@
 """From evidence to a verdict: calibrated probabilities, and a stated reason to abstain.
 
 What decides are the similarity to the references and the traces that the forensic detectors found; their calibration is
-read from ``fusion.json``, which ``facewitness.finetune`` fits and ``docs/design/fusion.md`` explains. No language model
-takes part.
+read from ``fusion.json``, which ``facewitness.finetune`` fits and ``docs/design/fusion.md`` explains. No words of a
+language model take part; the probabilities of one that looked at the face count beside the rest, never alone.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 from ..errors import WeightsMismatch
 from ..tools.evidence import Evidence, ModelCard
 from ..tools.identity import SAME_PERSON_MIN
-from .traces import Traced, TraceWeights, traced
+from .traces import CARRIED, LOOK_AT_BOTH, LookWeights, Traced, TraceWeights, traced
 from .verdict import INCONCLUSIVE, REFERENCE_LABELS, SINGLE_LABELS, Decision, Reason
 
 AUTHENTIC, MANIPULATED, SYNTHETIC = SINGLE_LABELS
@@ -40,6 +40,7 @@ class Calibration:
         threshold: Least probability at which a label is given.
         other_max: Greatest probability of ``someone else`` at which the likeness is called the person's.
         traces: How the detectors' probabilities are weighed, by the name of their weights.
+        look: How a vision-language model's looks are weighed beside them; None if not at all.
     """
 
     weights: tuple[tuple[float, float, float], ...]
@@ -49,8 +50,15 @@ class Calibration:
     threshold: float
     other_max: float
     traces: Mapping[str, TraceWeights] = field(default_factory=dict)
+    look: LookWeights | None = None
 
-    def probabilities(self, similarity: float, forged: float = 1.0, parts: float | None = None) -> dict[str, float]:
+    def probabilities(
+        self,
+        similarity: float,
+        forged: float = 1.0,
+        parts: float | None = None,
+        gained: tuple[float, float] = (1.0, 1.0),
+    ) -> dict[str, float]:
         """Probabilities of the three labels at a cosine.
 
         The cosine tells the person, or a forgery of them, from someone else. Parts that differ tell a forgery from the
@@ -62,31 +70,35 @@ class Calibration:
             forged: How many times likelier the detectors' scores are on a forged face than on an authentic one.
             parts: Probability, at even odds of the person and a forgery, that every part is as in the references; None
                 where parts were not compared.
+            gained: How many times likelier a forgery, and someone else, are after a look at both faces.
         """
         s = min(max(similarity, self.span[0]), self.span[1])
         scores = [(a + b * s + c * s * s) / self.temperature for a, b, c in self.weights]
         odds = [prior * math.exp(score - max(scores)) for prior, score in zip(self.prior, scores, strict=True)]
-        person, forgery = (REFERENCE_LABELS.index(label) for label in (PERSON, FORGERY))
+        person, forgery, other = (REFERENCE_LABELS.index(label) for label in (PERSON, FORGERY, OTHER))
         if parts is not None:
             alike, unlike = parts * self.prior[person], (1 - parts) * self.prior[forgery]
             both = odds[person] + odds[forgery]
             odds[forgery] = max(odds[forgery], both * unlike / (alike + unlike))
             odds[person] = both - odds[forgery]
-        odds[forgery] *= forged
+        odds[forgery] *= forged * gained[0]
+        odds[other] *= gained[1]
         return {label: odd / sum(odds) for label, odd in zip(REFERENCE_LABELS, odds, strict=True)}
 
 
-def decide(evidence: tuple[Evidence, ...], with_references: bool) -> Decision:
+def decide(evidence: tuple[Evidence, ...], with_references: bool, fitted: Calibration | None = None) -> Decision:
     """Verdict on one face.
 
     Args:
         evidence: All that was measured on the face and on its photo.
         with_references: Which question is asked: is this face authentic, or is it the person of the references.
+        fitted: Parameters; the shipped ones if not given.
 
     Returns:
         A decision that abstains, and says why, wherever the evidence does not carry a label.
     """
-    traces = traced(evidence, calibration().traces)
+    fitted = fitted or calibration()
+    traces = traced(evidence, fitted.traces, fitted.look)
     if not with_references:
         return _by_traces(traces)
     found = {item.measure: item for item in evidence if item.status == "ok"}
@@ -96,7 +108,7 @@ def decide(evidence: tuple[Evidence, ...], with_references: bool) -> Decision:
     agreement = found.get("identity.references_agree")
     if agreement is not None and isinstance(agreement.value, float) and agreement.value < SAME_PERSON_MIN:
         return _undecided(REFERENCE_LABELS, (_disagreement(agreement),), (agreement.id,))
-    return _by_similarity(similarity, similarity.value, traces, found.get("reference_comparison.face"))
+    return _by_similarity(similarity, similarity.value, traces, found, fitted)
 
 
 def not_assessable(reason: Reason, with_references: bool, seen: tuple[str, ...] = ()) -> Decision:
@@ -113,27 +125,34 @@ def card() -> ModelCard:
 def _by_traces(traces: Traced) -> Decision:
     if traces.reason:
         return _undecided(SINGLE_LABELS, (traces.reason,), traces.deciding)
-    probabilities = dict(zip(SINGLE_LABELS, traces.families, strict=True))
-    top = max(SINGLE_LABELS, key=probabilities.__getitem__)
-    label = top if probabilities[top] >= traces.needed[SINGLE_LABELS.index(top)] else INCONCLUSIVE
-    if label == INCONCLUSIVE and not traces.noticed:
+    label = traces.label
+    if label == INCONCLUSIVE and not (traces.noticed or traces.detectors.noticed):
         # An unseen generator can look more real than a photo, so silence is not reported as a probability.
         return _undecided(SINGLE_LABELS, (_nothing(),), traces.deciding)
-    return Decision(label, probabilities, label == INCONCLUSIVE, reasons=(_seen(label),), deciding=traces.deciding)
+    probabilities = dict(zip(SINGLE_LABELS, traces.families, strict=True))
+    return Decision(
+        label, probabilities, label == INCONCLUSIVE, reasons=(_seen(label, traces),), deciding=traces.deciding
+    )
 
 
-def _by_similarity(item: Evidence, similarity: float, traces: Traced, whole: Evidence | None) -> Decision:
-    fitted = calibration()
+def _by_similarity(
+    item: Evidence, similarity: float, traces: Traced, found: Mapping[str, Evidence], fitted: Calibration
+) -> Decision:
+    whole, look = found.get("reference_comparison.face"), found.get(LOOK_AT_BOTH)
     parts = None if whole is None else whole.probability
-    probabilities = fitted.probabilities(similarity, traces.forged, parts)
-    differs = parts is not None and parts < 0.5
+    gained = fitted.look.gained(fitted.look.counted(look)) if fitted.look else (1.0, 1.0)
+    probabilities = fitted.probabilities(similarity, traces.forged, parts, gained)
+    without_look = fitted.probabilities(similarity, traces.detectors.forged, parts)
+    differs = (whole,) if whole is not None and parts is not None and parts < 0.5 else ()
+    unlike = (look,) if look is not None and max(gained) > 1 else ()
     top = max(REFERENCE_LABELS, key=probabilities.__getitem__)
-    label = top if probabilities[top] >= fitted.threshold else INCONCLUSIVE
+    given = probabilities[top] >= fitted.threshold and without_look[top] >= CARRIED
+    label = top if given else INCONCLUSIVE
     cosine = f"The cosine similarity to the references, {item.numbers[0] if item.numbers else similarity:.2f},"
     like_person = fitted.probabilities(similarity)[OTHER] <= fitted.other_max
-    reasons = (*_likeness(label, like_person, cosine), *_forensic(label, traces, differs))
-    compared = (whole.id,) if whole is not None and differs else ()
-    decides = (item.id, *compared, *traces.deciding) if label != OTHER else (item.id,)
+    said = (*(_differing() for _ in differs), *(_unlike() for _ in unlike))
+    reasons = (*_likeness(label, like_person, cosine), *_forensic(label, traces, said))
+    decides = (item.id, *(one.id for one in (*differs, *unlike)), *traces.deciding) if label != OTHER else (item.id,)
     return Decision(label, probabilities, label == INCONCLUSIVE, reasons=reasons, deciding=decides)
 
 
@@ -149,15 +168,15 @@ def _likeness(label: str, like_person: bool, cosine: str) -> tuple[Reason, ...]:
     return (Reason("identity.ambiguous", text),)
 
 
-def _forensic(label: str, traces: Traced, differs: bool) -> tuple[Reason, ...]:
+def _forensic(label: str, traces: Traced, said: tuple[Reason, ...]) -> tuple[Reason, ...]:
+    """What speaks of a forgery, after what the comparison with the references ``said``."""
     if label not in (FORGERY, INCONCLUSIVE):
         return (traces.reason,) if traces.reason else ()
-    parts = (_differing(),) if differs else ()
     if traces.reason:
-        return (*parts, traces.reason)
-    if traces.noticed or (label == FORGERY and not differs):
-        return (*parts, _seen(INCONCLUSIVE if differs else label))
-    return parts or (_nothing(),)
+        return (*said, traces.reason)
+    if traces.detectors.noticed or (not said and (traces.noticed or label == FORGERY)):
+        return (*said, _seen(INCONCLUSIVE if said else label, traces))
+    return said or (_nothing(),)
 
 
 def _differing() -> Reason:
@@ -165,12 +184,27 @@ def _differing() -> Reason:
     return Reason("parts.differ", text)
 
 
-def _seen(label: str) -> Reason:
+def _unlike() -> Reason:
+    text = "The vision-language model, which looked at both faces alone, does not find the same person unaltered."
+    return Reason("sight.differs", text)
+
+
+def _seen(label: str, traces: Traced) -> Reason:
+    detectors = traces.detectors
     if label == INCONCLUSIVE:
+        if not detectors.noticed:
+            text = "Only the vision-language model sees signs of a forgery, and alone it cannot give a verdict."
+            return Reason("sight.alone", text)
+        if detectors.label != INCONCLUSIVE and traces.forged < detectors.forged:
+            text = "The detectors found traces of a forgery that the vision-language model does not see."
+            return Reason("sight.disagrees", text)
         text = "The detectors found signs that both authentic and forged photos show."
         return Reason("forgery.ambiguous", text)
     if label == AUTHENTIC:
         return Reason("forgery.none", "The detectors found none of the traces that forgeries leave.")
+    if detectors.label == INCONCLUSIVE and traces.forged > detectors.forged:
+        text = "The detectors found signs of a forgery, and the vision-language model sees them too."
+        return Reason("sight.agrees", text)
     text = "The detectors found traces that forged photos leave and authentic photos hardly ever show."
     return Reason("forgery.found", text)
 
@@ -226,6 +260,7 @@ def calibration() -> Calibration:
             threshold=float(fitted["threshold"]),
             other_max=float(fitted["other_max"]),
             traces={name: _trace_weights(held) for name, held in fitted["traces"].items()},
+            look=_look_weights(fitted["sight"]) if "sight" in fitted else None,
         )
         sound = result.temperature > 0 and -1 <= result.span[0] < result.span[1] <= 1
         limits = (*result.prior, result.threshold, result.other_max)
@@ -242,3 +277,14 @@ def _trace_weights(held: Mapping[str, Any]) -> TraceWeights:
     authentic, manipulated, synthetic = (float(value) for value in held["needed"])
     forged, kind = ((float(held[name][0]), float(held[name][1])) for name in ("forged", "kind"))
     return TraceWeights(forged, kind, float(held["least"]), (authentic, manipulated, synthetic))
+
+
+def _look_weights(held: Mapping[str, Any]) -> LookWeights:
+    authentic, manipulated, synthetic = (float(value) for value in held["needed"])
+    forgery, other = (float(value) for value in held["unlike"])
+    result = LookWeights(
+        str(held["sha256"]), float(held["forged"]), (authentic, manipulated, synthetic), (forgery, other)
+    )
+    if min(result.forged, forgery, other) < 0:
+        raise ValueError("out of range")
+    return result

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import time
 from contextlib import suppress
@@ -14,13 +13,13 @@ from langgraph.types import Overwrite
 
 from ..errors import InvalidOption, NotAssessable, ToolError, ToolUnavailable
 from ..tools import detection, quality, weights
-from ..tools.evidence import Evidence, without_value
+from ..tools.evidence import Evidence
 from ..tools.face import Face, FaceView
 from ..tools.registry import PhotoTool, tools
-from . import chat_models, fusion
+from . import chat_models, fusion, sight
 from .plan import ask_for_more, choose, is_photo_tool
 from .reporting import evidence_info, make_record
-from .running import in_thread, milliseconds, step
+from .running import branch, milliseconds, step
 from .state import Context, Json, State, Task, from_json, to_json
 from .verdict import Decision, Reason
 
@@ -105,7 +104,7 @@ def _assessment(view: FaceView) -> Json:
 
 @step
 def plan(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
-    """Tools by policy; a tool-calling model may ask for more when there is a question."""
+    """Tools by policy, and a look; a tool-calling model may ask for more when there is a question."""
     context, references = runtime.context, len(runtime.context.references)
     chosen = choose(state["question"], references)
     if context.model is not None and state["question"] and chat_models.calls_tools(context.model):
@@ -113,37 +112,21 @@ def plan(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
         with suppress(Exception):
             chosen += ask_for_more(context.model, state["question"], chosen, references, context.more_tools)
     assessable = {face["id"] for face in state["faces"] if face["assessable"]}
+    subjects = [face for face in state["subjects"] if face in assessable]
     tasks: list[Task] = []
+    if context.looker is not None:  # first, since it takes longest
+        tasks += [{"tool": sight.TOOL, "face": face} for face in subjects]
     for name in chosen:
         if is_photo_tool(name):
             tasks.append({"tool": name, "face": None})
         else:
-            tasks += [{"tool": name, "face": face} for face in state["subjects"] if face in assessable]
+            tasks += [{"tool": name, "face": face} for face in subjects]
     return {"tasks": tasks}
 
 
 async def examine(state: Task, runtime: Runtime[Context]) -> dict[str, Any]:
-    """Run one tool; a failing, missing or slow one becomes evidence that says so."""
-    name, face = state["tool"], state["face"]
-    runtime.stream_writer({"stage": name, "face": face, "status": "started"})
-    started = time.perf_counter()
-    try:
-        work = in_thread(lambda: _measure(state, runtime.context))
-        found = await asyncio.wait_for(work, runtime.context.tool_seconds)
-    except TimeoutError:
-        late = f"The {name} tool gave no answer within {runtime.context.tool_seconds:g} seconds."
-        found = [Evidence(measure=name, tool=name, finding=late, status="failed")]
-    except Exception as error:  # noqa: BLE001 - no tool may end an examination
-        found = [without_value(name, error)]
-    elapsed = milliseconds(started, time.perf_counter())
-    found = [replace(item, face=face) for item in found]
-    for item in found:
-        if item.picture is not None:
-            runtime.context.drawn[face, item.measure] = item.picture
-    status = "done" if any(item.status == "ok" for item in found) else found[0].status
-    runtime.stream_writer({"stage": name, "face": face, "status": status, "ms": elapsed, "finding": found[0].finding})
-    stage = f"tool.{name}@{face}" if face else f"tool.{name}"
-    return {"evidence": [to_json(item) for item in found], "timings_ms": {stage: elapsed}}
+    """Run one tool."""
+    return await branch(state, runtime, _measure)
 
 
 def _measure(task: Task, context: Context) -> list[Evidence]:
@@ -168,7 +151,7 @@ def _measure(task: Task, context: Context) -> list[Evidence]:
 @step
 def weigh(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     """Number the evidence in reporting order and compute each subject's verdict."""
-    order = [DETECTION, *tools()]
+    order = [DETECTION, *tools(), sight.TOOL]
     face_order = [None, *(face["id"] for face in state["faces"])]
     found = sorted(
         map(from_json, state["evidence"]), key=lambda item: (order.index(item.tool), face_order.index(item.face))
@@ -180,7 +163,7 @@ def weigh(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     subjects = state["subjects"] or [""]
     decisions = {subject: _decide(subject, state, numbered, runtime.context) for subject in subjects}
     return {
-        "evidence": [to_json(item) for item in numbered],
+        "evidence": Overwrite([to_json(item) for item in numbered]),
         "decisions": {subject: asdict(decision) for subject, decision in decisions.items()},
         "timings_ms": {"evidence": milliseconds(runtime.context.loaded, time.perf_counter())},
     }

@@ -30,12 +30,12 @@ _TOPICS = (
     (
         r"same person|who |is (?:this|that|it|he|she) |identit|match|imperson|someone|reference",
         ("identity",),
-        r"^identity",
+        r"^identity|^sight\.reference",
     ),
     (
         r"fake|forg|manipul|edit|swap|deepfake|synth|generat|real|authentic|genuine|photoshop|\bai\b",
         FORENSIC,
-        r"^manipulation|^synthesis|^morph|^reference_comparison|^provenance|^compression",
+        r"^manipulation|^synthesis|^morph|^reference_comparison|^provenance|^compression|^sight",
     ),
     (
         r"metadata|exif|camera|software|c2pa|provenance|sign(?:ed|ature)|compress|jpeg|saved|file|taken|date",

@@ -7,12 +7,14 @@ import contextvars
 import threading
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import partial, wraps
 from typing import Any, Protocol, TypeVar
 
 from langgraph.runtime import Runtime
 
-from .state import Context, State
+from ..tools.evidence import Evidence, without_value
+from .state import Context, State, Task, to_json
 
 T = TypeVar("T")
 _Step = Callable[[State, Runtime[Context]], dict[str, Any]]
@@ -79,3 +81,29 @@ def step(function: _Step) -> Node:
     # LangGraph reads the signature to decide what to inject.
     node.__annotations__ = {"state": State, "runtime": Runtime[Context], "return": dict[str, Any]}
     return node
+
+
+async def branch(
+    task: Task, runtime: Runtime[Context], measure: Callable[[Task, Context], list[Evidence]]
+) -> dict[str, Any]:
+    """Run one measurement; a failing, missing or slow one becomes evidence that says so."""
+    name, face = task["tool"], task["face"]
+    runtime.stream_writer({"stage": name, "face": face, "status": "started"})
+    started = time.perf_counter()
+    try:
+        work = in_thread(lambda: measure(task, runtime.context))
+        found = await asyncio.wait_for(work, runtime.context.tool_seconds)
+    except TimeoutError:
+        late = f"The {name} tool gave no answer within {runtime.context.tool_seconds:g} seconds."
+        found = [Evidence(measure=name, tool=name, finding=late, status="failed")]
+    except Exception as error:  # noqa: BLE001 - no tool may end an examination
+        found = [without_value(name, error)]
+    elapsed = milliseconds(started, time.perf_counter())
+    found = [replace(item, face=face) for item in found]
+    for item in found:
+        if item.picture is not None:
+            runtime.context.drawn[face, item.measure] = item.picture
+    status = "done" if any(item.status == "ok" for item in found) else found[0].status
+    runtime.stream_writer({"stage": name, "face": face, "status": status, "ms": elapsed, "finding": found[0].finding})
+    stage = f"tool.{name}@{face}" if face else f"tool.{name}"
+    return {"evidence": [to_json(item) for item in found], "timings_ms": {stage: elapsed}}

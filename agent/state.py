@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
     from ..tools.image import Photo
+    from .people import Adapter
+    from .sight import Looker
 
 Json = dict[str, Any]
 
@@ -34,7 +36,7 @@ def add_timings(old: dict[str, float], new: dict[str, float]) -> dict[str, float
 
 
 class Task(TypedDict):
-    """One tool on one face, or on the whole photo when ``face`` is None."""
+    """One tool or look on one face, or a tool on the whole photo when ``face`` is None."""
 
     tool: str
     face: str | None
@@ -75,9 +77,11 @@ class Context:
         photo: The photo under examination.
         references: Faces to compare with, from photos or from an enrolled person.
         model: Chat model that writes the reasoning; None for templated text only.
+        looker: Model that looks at each subject; None if none does.
         person: True when the references come from an enrolled person.
+        adapter: What the model that looks has learned of that person, if it has.
         commercial_only: Take no weights whose terms do not allow commercial use.
-        tool_seconds: After this long a tool is given up.
+        tool_seconds: After this long a tool, or a look, is given up.
         more_tools: How many tools beyond the policy's plan a tool-calling model may ask for.
         views: Faces of the photo by id, filled when faces are found.
         drawn: Vector overlays by face and measure, as the tools gave them.
@@ -89,7 +93,9 @@ class Context:
     photo: Photo
     references: tuple[Reference, ...] = ()
     model: BaseChatModel | None = None
+    looker: Looker | None = None
     person: bool = False
+    adapter: Adapter | None = None
     commercial_only: bool = False
     tool_seconds: float = 10.0
     more_tools: int = 4

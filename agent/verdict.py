@@ -25,7 +25,7 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What fusion computes from the evidence; the language model has no part in it.
+    """What fusion computes from the evidence; no words of a language model have a part in it.
 
     Attributes:
         label: One of the three labels of the question asked, or ``inconclusive``.

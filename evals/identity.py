@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.stats import t
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from ..finetune.comparisons import PERSON, lfw, lfw_pairs, lfw_views, likeness, volunteers
+from ..finetune.comparisons import PERSON, lfw, lfw_pairs, lfw_views, likeness, only_likeness, volunteers
 from ..tools import weights
 from ..tools.identity import SAME_PERSON_MIN
 
@@ -53,7 +53,7 @@ def main() -> None:
 def evaluate_lfw(data: Path) -> dict[str, Any]:
     """The official ten folds; intervals by fold, as each has its own people."""
     named = lfw_pairs(data)
-    pairs = lfw(named, lfw_views(data, named), full=False)
+    pairs = lfw(named, lfw_views(data, named), only_likeness)
     s = np.array([pair.similarity for pair in pairs])
     same = np.array([pair.label == PERSON for pair in pairs])
     fold = np.array([pair.fold for pair in pairs])

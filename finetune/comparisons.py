@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import permutations
 from pathlib import Path
@@ -28,6 +28,8 @@ from .forge import REFERENCE_METHODS, Side, forge
 
 PERSON, FORGERY, OTHER = REFERENCE_LABELS
 Split = Literal["fit", "calibration", "test"]
+Ask = Callable[..., tuple[Evidence, ...]]
+"""What is measured: a face and its references to evidence, the similarity first."""
 
 LFW_SPLITS: tuple[Split, ...] = (*("fit",) * 5, *("calibration",) * 2, *("test",) * 3)  # by fold
 PARTNERS = 2
@@ -44,8 +46,8 @@ class Comparison:
         source: ``lfw`` or ``frll``; for a forgery its family: ``swap``, ``region`` or ``morph``.
         method: How a forgery was made, else empty.
         fold: LFW fold 0..9, else None.
-        evidence: ``identity.similarity``; then, where asked for, what the comparison of parts and the forensic
-            detectors say of the face.
+        evidence: ``identity.similarity``; then what else was asked for: the comparison of parts, the forensic
+            detectors, looks.
     """
 
     claimed: str
@@ -90,6 +92,11 @@ def measure(view: FaceView, *references: FaceView) -> tuple[Evidence, ...]:
     return likeness(view, *references), *_parts(view, *references), *_traces(view)
 
 
+def only_likeness(view: FaceView, *references: FaceView) -> tuple[Evidence, ...]:
+    """Nothing but the similarity."""
+    return (likeness(view, *references),)
+
+
 def likeness(view: FaceView, *references: FaceView) -> Evidence:
     """Similarity of a face to its references."""
     return identity.TOOL.measure(view, [Reference(reference.feature) for reference in references])[0]
@@ -124,12 +131,8 @@ def lfw_views(data: Path, pairs: list[dict[str, str]]) -> dict[str, FaceView]:
     return views
 
 
-def lfw(pairs: list[dict[str, str]], views: dict[str, FaceView], full: bool = True) -> list[Comparison]:
-    """Every pair as a comparison, with all evidence or the cosine alone: the first photo is the reference."""
-
-    def ask(face: FaceView, reference: FaceView) -> tuple[Evidence, ...]:
-        return measure(face, reference) if full else (likeness(face, reference),)
-
+def lfw(pairs: list[dict[str, str]], views: dict[str, FaceView], ask: Ask = measure) -> list[Comparison]:
+    """Every pair as a comparison: the first photo is the reference."""
     return [
         Comparison(
             claimed=pair["a"].split("/")[0],
@@ -164,28 +167,28 @@ def _view(path: Path) -> FaceView:
     return FaceView(photo, detection.detect(photo.rgb)[0])
 
 
-def frll(people: list[Volunteer], full: bool = True) -> Iterator[Comparison]:
+def frll(people: list[Volunteer], ask: Ask = measure) -> Iterator[Comparison]:
     """Each person's smiling photo against their neutral one, and look-alikes: same split, gender and ethnicity."""
     for person in people:
-        yield _compare(person, person.smiling, PERSON, "frll", full=full)
+        yield _compare(person, person.smiling, PERSON, "frll", ask=ask)
     for person, other in permutations(people, 2):
         if (person.split, person.group) == (other.split, other.group):
-            yield _compare(person, other.smiling, OTHER, "frll", full=full)
+            yield _compare(person, other.smiling, OTHER, "frll", ask=ask)
 
 
-def forgeries(people: list[Volunteer], full: bool = True) -> Iterator[Comparison]:
+def forgeries(people: list[Volunteer], ask: Ask = measure, partners: int = PARTNERS) -> Iterator[Comparison]:
     """Every method on each person's smiling photo, with partners of the same split and gender."""
     for number, person in enumerate(people):
         rng = np.random.default_rng(number)
         near = [p for p in people if p is not person and (p.split, p.group[0]) == (person.split, person.group[0])]
-        for partner in rng.choice(len(near), PARTNERS, replace=False):
+        for partner in rng.choice(len(near), partners, replace=False):
             donor = near[partner].smiling if rng.random() < 0.5 else near[partner].neutral
             for method in REFERENCE_METHODS:
                 forged = forge(method, _side(person.smiling), _side(donor), seed=int(rng.integers(2**31)))
                 faces = detection.detect(forged.image)
                 if faces:
                     photo = image.Photo(forged.image, b"", "", "PNG")
-                    yield _compare(person, FaceView(photo, faces[0]), FORGERY, method.partition(".")[0], method, full)
+                    yield _compare(person, FaceView(photo, faces[0]), FORGERY, method.partition(".")[0], method, ask)
 
 
 def _side(view: FaceView) -> Side:
@@ -193,7 +196,6 @@ def _side(view: FaceView) -> Side:
 
 
 def _compare(
-    person: Volunteer, view: FaceView, label: str, source: str, method: str = "", full: bool = True
+    person: Volunteer, view: FaceView, label: str, source: str, method: str = "", ask: Ask = measure
 ) -> Comparison:
-    evidence = measure(view, person.neutral) if full else (likeness(view, person.neutral),)
-    return Comparison(person.name, label, source, person.split, evidence, method)
+    return Comparison(person.name, label, source, person.split, ask(view, person.neutral), method)

@@ -3,10 +3,10 @@
 Run: ``python -m facewitness.finetune.fusion --data PATH``
 
 Multinomial logistic regression on the cosine s and its square, and a temperature. Every label, and within a label every
-source, weighs the same; people never cross splits. How the detectors' evidence is weighed is fitted by
-``facewitness.finetune.trace_calibration`` and kept, the comparison of parts by
-``facewitness.finetune.reference_comparison``. Of the calibration people all evidence is measured, to count what the
-shipped rule answers: run this after either of them. Some six minutes on two cores.
+source, weighs the same; people never cross splits. How the detectors' evidence and a model's looks are weighed is
+fitted by ``facewitness.finetune.trace_calibration`` and ``facewitness.finetune.sight_calibration`` and kept, the
+comparison of parts by ``facewitness.finetune.reference_comparison``. Of the calibration people all evidence but looks
+is measured, to count what the shipped rule answers: run this after them. Some six minutes on two cores.
 """
 
 from __future__ import annotations
@@ -26,7 +26,20 @@ from sklearn.linear_model import LogisticRegression
 
 from ..agent.fusion import Calibration
 from ..agent.verdict import REFERENCE_LABELS
-from .comparisons import LFW_SPLITS, Comparison, Split, forgeries, frll, lfw, lfw_pairs, lfw_views, volunteers
+from .comparisons import (
+    LFW_SPLITS,
+    Ask,
+    Comparison,
+    Split,
+    forgeries,
+    frll,
+    lfw,
+    lfw_pairs,
+    lfw_views,
+    measure,
+    only_likeness,
+    volunteers,
+)
 
 VERSION = "1"
 PRIOR = (0.45, 0.1, 0.45)
@@ -44,17 +57,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--data", type=Path, required=True, help="folder with lfw_pairs_aligned and frll_london")
     data = parser.parse_args().data
-    fitted = fit([*_measured(data, "fit", full=False), *_measured(data, "calibration", full=True)])
-    kept = json.loads(TARGET.read_text(encoding="utf-8"))["traces"]
-    TARGET.write_text(json.dumps({**fitted, "traces": kept}, indent=1) + "\n", encoding="utf-8")
+    fitted = fit([*_measured(data, "fit", only_likeness), *_measured(data, "calibration", measure)])
+    held = json.loads(TARGET.read_text(encoding="utf-8"))
+    kept = {name: held[name] for name in ("traces", "sight") if name in held}
+    TARGET.write_text(json.dumps({**fitted, **kept}, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(fitted, indent=1))
 
 
-def _measured(data: Path, split: Split, full: bool) -> list[Comparison]:
-    """Comparisons of one split, with all evidence or the cosine alone."""
+def _measured(data: Path, split: Split, ask: Ask) -> list[Comparison]:
+    """Comparisons of one split."""
     people = [person for person in volunteers(data) if person.split == split]
     pairs = [pair for pair in lfw_pairs(data) if LFW_SPLITS[int(pair["fold"])] == split]
-    return [*lfw(pairs, lfw_views(data, pairs), full), *frll(people, full), *forgeries(people, full)]
+    return [*lfw(pairs, lfw_views(data, pairs), ask), *frll(people, ask), *forgeries(people, ask)]
 
 
 def fit(comparisons: Sequence[Comparison]) -> dict[str, Any]:
@@ -110,19 +124,15 @@ def probabilities(calibration: Calibration, comparisons: Sequence[Comparison], f
 
 def balanced(comparisons: Sequence[Comparison]) -> Array:
     """(n,) weights that sum to 1: labels weigh the same, within them sources, within them methods."""
-    cells = Counter((item.label, item.source, item.method) for item in comparisons)
+    return alike([(item.label, item.source, item.method) for item in comparisons])
+
+
+def alike(kinds: Sequence[tuple[str, str, str]]) -> Array:
+    """(n,) weights as of ``balanced``, by label, source and method."""
+    cells = Counter(kinds)
     methods = Counter((label, source) for label, source, _ in cells)
     sources = Counter(label for label, _ in methods)
-    return np.array(
-        [
-            1
-            / len(sources)
-            / sources[item.label]
-            / methods[item.label, item.source]
-            / cells[item.label, item.source, item.method]
-            for item in comparisons
-        ]
-    )
+    return np.array([1 / len(sources) / sources[a] / methods[a, b] / cells[a, b, c] for a, b, c in kinds])
 
 
 def _temperature(raw: Calibration, held: Sequence[Comparison]) -> float:

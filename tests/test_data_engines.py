@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from facewitness.agent import grounding
 from facewitness.errors import InvalidOption
 from facewitness.finetune.data import __main__ as making_sets
-from facewitness.finetune.data import card, catalogue, shortcuts, store
+from facewitness.finetune.data import card, catalogue, short, shortcuts, store
 from facewitness.finetune.data.sample import Sample
 from facewitness.ui.cli import app
 
@@ -133,6 +133,25 @@ def test_show_prints_samples(samples: list[Sample], tmp_path: Path) -> None:
     other.write_bytes(b"nothing")
     refused = CliRunner().invoke(app, ["data", "show", str(other)])
     assert isinstance(refused.exception, InvalidOption)
+
+
+def test_the_short_form_asks_as_the_agent_asks(samples: list[Sample], tmp_path: Path) -> None:
+    """Its fixed questions, nothing given, the same pictures and labels; every sentence is grounded again."""
+    store.write(tmp_path / "set", samples)
+    short.make([tmp_path / "set"], tmp_path / "short", whole=0.0, seed=0)
+    made = [s for split in catalogue.SPLITS for s in store.read(tmp_path / "short" / f"{split}.parquet")]
+    assert {sample.engine for sample in made} == set(ENGINES) and not list(faults(made))
+    labels = {(sample.images, sample.label) for sample in samples}
+    for sample in made:
+        assert (sample.images, sample.label) in labels and not sample.given
+        look = short.LOOKS.get(sample.engine)
+        assert sample.prompt == look.prompt if look else sample.prompt.endswith(f"e1 {sample.evidence[0].measure[6:]}.")
+        if look and look.answers:
+            assert sample.answer.startswith(f"{look.opening} {sample.label} [") and sample.label in look.answers
+    both = tmp_path / "both"
+    short.make([tmp_path / "set"], both, whole=1.0, seed=0)
+    whole = [s for split in catalogue.SPLITS for s in store.read(both / f"{split}.parquet") if s.given]
+    assert whole and {sample.id for sample in whole} <= {sample.id for sample in samples}
 
 
 def test_the_features_engine_needs_cues(photos: Path) -> None:

@@ -301,7 +301,7 @@ def test_an_older_schema_is_brought_up(store: PeopleStore, monkeypatch: pytest.M
     store.enroll("Ada", [template(1)])
     monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, ("CREATE TABLE added (x)",)))
     assert store.people()[0].name == "Ada"
-    assert raw(store, "PRAGMA user_version") == [(2,)]
+    assert raw(store, "PRAGMA user_version") == [(len(schema.MIGRATIONS),)]
     assert raw(store, "SELECT * FROM added") == []
 
 

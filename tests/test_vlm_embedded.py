@@ -128,7 +128,7 @@ def test_from_photos_to_a_checkpoint(astronaut: Path, tmp_path: Path, monkeypatc
     texts = [text for sample in made for text in (sample.prompt, sample.answer)]
     base = vlm_models.build("embedded", tmp_path / "base", texts)
     changes = (
-        f"model={base}", "rank=8", "save_every=4", "validate_every=8",
+        f"model={base}", "sequence=1024", "rank=8", "save_every=4", "validate_every=8",
         'stages=[{name="projector", train=["projector"], batch=4, epochs=2, rate=1e-2},'
         '{name="lora", train=["language", "projector"], batch=4, epochs=4, rate=1e-2}]',
     )  # fmt: skip

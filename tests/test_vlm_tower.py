@@ -17,7 +17,8 @@ pytest.importorskip("matplotlib")
 from facewitness.finetune.forensic_model import FAMILIES
 from facewitness.finetune.forgery_set import Entry, ForgerySet
 from facewitness.finetune.training import Run
-from facewitness.finetune.vlm_tower import export, forgeries, validation
+from facewitness.finetune.vlm import embedded
+from facewitness.finetune.vlm_tower import forgeries, validation
 from facewitness.finetune.vlm_tower.geometry import (
     MIRRORED_BLENDSHAPES,
     MIRRORED_POINTS,
@@ -27,10 +28,12 @@ from facewitness.finetune.vlm_tower.losses import WEIGHTS, losses
 from facewitness.finetune.vlm_tower.network import Seen, Shape, Teaching, begin, tokens
 from facewitness.finetune.vlm_tower.photos import LABELS, Photos
 from facewitness.finetune.vlm_tower.sampler import Item, Sampler
+from facewitness.finetune.vlm_tower.teachers import DENSE, Identity, Traces
 from facewitness.finetune.vlm_tower.train import Config, Material, train
-from facewitness.tools import image
+from facewitness.finetune.vlm_tower.views import views
+from facewitness.tools import forensic_network, image
 from facewitness.tools.action_units import NAMES
-from facewitness.tools.alignment import TEMPLATE, WIDE
+from facewitness.tools.alignment import TEMPLATE, WIDE, align_wide
 from facewitness.tools.detection import detect
 from facewitness.tools.face import FaceView
 from facewitness.tools.landmarks import BLENDSHAPES
@@ -94,7 +97,9 @@ def material(mesh: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Mate
         *(np.array(words) for words in ([f"{n}.png" for n in people], ["frll"] * 12, [str(n) for n in people], splits)),
     )
     made = ForgerySet(np.stack(pictures), np.stack(masks), tuple(entries))
-    return Material(made, photos, forgeries.known(made, photos, tmp_path_factory.mktemp("cache")))
+    cache = tmp_path_factory.mktemp("cache")
+    known = forgeries.known(made, photos, cache)
+    return Material(made, photos, known, views(Sampler(made, photos, known, TINY, 0), TINY, 4, 8, cache / "views", 2))
 
 
 def _unit(values: np.ndarray) -> np.ndarray:
@@ -184,10 +189,40 @@ def test_batches_hold_pairs_and_repeat(material: Material) -> None:
     assert torch.equal(batch.targets["mesh"].isnan().all(1), moved)
 
 
+def test_views_are_the_batches_with_what_teaches_them(material: Material) -> None:
+    """Each once an epoch, crops to a grey level, the networks' sayings those of the tools on the same crop."""
+    drawn = Sampler(material.faces, material.photos, material.known, TINY, 0)
+    batches = [drawn.batch(step, 8) for step in range(4)]
+    epoch = [material.views.batch(step, seed=5) for step in range(4)]
+    found = [next(n for n, b in enumerate(batches) if (b.crops - one.crops).abs().max() < 0.01) for one in epoch]
+    assert sorted(found) == [0, 1, 2, 3]
+    one, same = epoch[0], batches[found[0]]
+    assert torch.equal(one.pairs, same.pairs) and torch.equal(one.targets["family"], same.targets["family"])
+    crop = ((one.crops[0].permute(1, 2, 0) + 1) * 127.5).round().to(torch.uint8).numpy()
+    dense, logits = Traces.shared().read(crop, TINY.grid)
+    assert dense.shape == (TINY.grid**2, DENSE)
+    np.testing.assert_allclose(one.targets["traces"][0], logits, atol=0.02)
+    half = material.views.batch(0, seed=5, kept=8)
+    assert half.kept is not None and half.kept.shape == (8, 8)
+    assert torch.equal(half.kept[half.pairs], half.kept[half.pairs + 1])
+
+
+def test_teachers_say_what_the_tools_say(astronaut: Path) -> None:
+    """SFace unfolded gives the feature of ``tools.identity``, the cut network the logits of the whole one."""
+    photo = image.load(astronaut)
+    view = FaceView(photo, detect(photo.rgb)[0])
+    expected = view.feature / np.linalg.norm(view.feature)
+    assert float(Identity.shared().read(align_wide(photo.rgb, view.face.points, 512)) @ expected) > 0.97
+    crop = align_wide(photo.rgb, view.face.points, 160)
+    sides = [Traces.shared().read(np.ascontiguousarray(one), 8)[1] for one in (crop, crop[:, ::-1])]
+    whole = forensic_network.read(crop[None])[0].scores
+    mean = np.mean(sides, 0)
+    np.testing.assert_allclose([mean[k] - mean[0] for k in (1, 2, 3)], list(whole.values()), atol=1e-3)
+
+
 def test_unknown_targets_teach_nothing(material: Material) -> None:
     model = Teaching(TINY)
-    sampler = Sampler(material.faces, material.photos, material.known, TINY, 0)
-    batch = sampler.batch(0, 8)
+    batch = material.views.batch(0, seed=0)
     blank = batch._replace(
         targets={name: torch.full_like(value, torch.nan) for name, value in batch.targets.items()},
         pairs=batch.pairs[:0],
@@ -207,8 +242,7 @@ def test_training_lowers_the_loss_and_resumes_to_the_same_weights(material: Mate
     for (name, one), (_, other) in zip(whole.state_dict().items(), resumed.state_dict().items()):
         torch.testing.assert_close(one, other, rtol=0, atol=0, msg=name)
 
-    sampler = Sampler(material.faces, material.photos, material.known, TINY, 1)
-    batch = sampler.batch(0, 32)
+    batch = material.views.batch(0, seed=9)
     torch.manual_seed(QUICK.seed)
     fresh = Teaching(TINY)
     fresh.scale(torch.from_numpy(material.photos.mesh), torch.from_numpy(material.photos.blendshapes))
@@ -223,25 +257,17 @@ def test_training_lowers_the_loss_and_resumes_to_the_same_weights(material: Mate
     assert {"auc_manipulation", "auc_regions", "mesh_error"} <= {key for line in logged for key in line}
 
 
-def test_the_exported_folder_loads_in_transformers(tmp_path: Path) -> None:
-    """No key is missing or left over; LLaVA reads the same from the last state and the one before it."""
+def test_llava_reads_the_same_from_the_last_state_and_the_one_before_it() -> None:
+    """And ``tokens``, which skips the last layer, gives the same."""
     torch.manual_seed(0)
-    model = Teaching(TINY).eval()
+    tower = Teaching(TINY).tower.eval()
     crops = torch.rand(2, 3, 64, 64) * 2 - 1
-    begin(model.tower, crops)
-    export.ship(model.tower, TINY, tmp_path / "ship")
-    export.unpack(tmp_path / "ship", tmp_path / "tower")
-    tower, report = transformers.SiglipVisionModel.from_pretrained(
-        tmp_path / "tower", output_loading_info=True, dtype=torch.float32
-    )
-    assert not any(report.values())
+    begin(tower, crops)
     with torch.inference_mode():
-        expected = tokens(export.load(tmp_path / "ship"), crops)
-        states = tower.eval()(crops, output_hidden_states=True).hidden_states
-    torch.testing.assert_close(states[export.FEATURE_LAYER], expected, rtol=0, atol=1e-5)
+        expected = tokens(tower, crops)
+        states = tower(crops, output_hidden_states=True).hidden_states
+    torch.testing.assert_close(states[embedded.FEATURE_LAYER], expected, rtol=0, atol=1e-5)
     torch.testing.assert_close(states[-1], states[-2], rtol=0, atol=0)
-    for name, value in model.tower.state_dict().items():
-        assert torch.equal(tower.state_dict()[name], value.half().float()), name
 
 
 def test_mesh_error_is_in_per_cent_of_the_eyes_distance(mesh: np.ndarray) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from ..errors import FacewitnessError, InputError, InvalidOption
-from . import data, models, people, serve
+from . import data, finetune, models, people, serve
 
 if TYPE_CHECKING:
     from ..tools.image import Photo
@@ -25,6 +25,7 @@ app = typer.Typer(
 )
 app.add_typer(models.app, name="models", help="Weights: list, pull, verify.")
 app.add_typer(data.app, name="data", help="Instruction data: show.")
+app.add_typer(finetune.app, name="finetune", help="Learn one person: person.")
 app.add_typer(serve.keys, name="keys", help="API keys: create, list, revoke.")
 app.command()(people.enroll)
 app.command("people")(people.people)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import combinations
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,7 +12,7 @@ from ..errors import FacewitnessError
 from .progress import working
 
 if TYPE_CHECKING:
-    from ..agent.people.person import Template
+    from ..agent.people.person import Person, Template
 
 
 Name = Annotated[str, typer.Argument(help="Name of the person; upper and lower case are the same.")]
@@ -33,7 +33,7 @@ def enroll(
             say(f"Reading photo {number} of {len(photos)}")
             templates.append(_template(path, keep_photos))
     person = store.enroll(name, templates, keep_photos=keep_photos)
-    typer.echo(f"{person.name} is enrolled with {_photos(person.templates)}.")
+    typer.echo(f"{person.name} is enrolled with {photo_count(person.templates)}.")
     _warn_of_disagreement(store.templates(name))
 
 
@@ -45,12 +45,12 @@ def people(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
     if as_json:
         import json
 
-        rows = [{"name": p.name, "photos": p.templates, "created_at": p.created_at.isoformat()} for p in found]
-        typer.echo(json.dumps(rows, ensure_ascii=False, indent=2))
+        typer.echo(json.dumps([_row(person) for person in found], ensure_ascii=False, indent=2))
     elif not found:
         typer.echo("Nobody is enrolled.")
     for person in [] if as_json else found:
-        typer.echo(f"{person.name}, {_photos(person.templates)}, since {person.created_at:%Y-%m-%d}")
+        line = f"{person.name}, {photo_count(person.templates)}, since {person.created_at:%Y-%m-%d}"
+        typer.echo(f"{line}, adapter of {person.adapter.created_at:%Y-%m-%d}" if person.adapter else line)
 
 
 def forget(name: Name, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False) -> None:
@@ -61,6 +61,20 @@ def forget(name: Name, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do
         typer.confirm(f"Forget {name} for good?", abort=True)
     PeopleStore().forget(name)
     typer.echo(f"{name} is forgotten.")
+
+
+def _row(person: Person) -> dict[str, Any]:
+    """For JSON."""
+    row: dict[str, Any] = {"name": person.name, "photos": person.templates, "created_at": person.created_at.isoformat()}
+    row["adapter"] = None
+    if held := person.adapter:
+        row["adapter"] = {
+            "created_at": held.created_at.isoformat(),
+            "photos": len(held.photos),
+            "validated": held.validated,
+            "weights_sha256": held.weights_sha256,
+        }
+    return row
 
 
 def _template(path: Path, keep_photo: bool) -> Template:
@@ -91,5 +105,6 @@ def _warn_of_disagreement(templates: list[Template]) -> None:
         )
 
 
-def _photos(count: int) -> str:
+def photo_count(count: int) -> str:
+    """In words."""
     return "1 photo" if count == 1 else f"{count} photos"

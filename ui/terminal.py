@@ -28,6 +28,7 @@ STYLES = {
 STAGES = {
     "find_faces": "Finding faces",
     "plan": "Planning the examination",
+    "sight": "Looking at the face",
     "weigh": "Weighing the evidence",
     "reason": "Writing the reasoning",
     "check_grounding": "Checking every sentence against the evidence",

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ...errors import InvalidOption
 from ...tools.evidence import ModelCard
+from .adapter import Adapter
 
 FEATURE_LENGTH = 128
 MAX_NAME_LENGTH = 100
@@ -48,11 +49,19 @@ class Template:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """An enrolled person: name as given, number of templates, time of the first enrolment in UTC."""
+    """An enrolled person.
+
+    Attributes:
+        name: As given.
+        templates: How many there are.
+        created_at: Time of the first enrolment in UTC.
+        adapter: What the model that looks has learned of the person, if it has.
+    """
 
     name: str
     templates: int
     created_at: datetime
+    adapter: Adapter | None = field(default=None, repr=False, compare=False)
 
 
 def clean_name(name: str) -> str:

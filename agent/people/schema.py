@@ -32,6 +32,13 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             UNIQUE (person, photo_index)
         ) STRICT""",
     ),
+    (
+        """CREATE TABLE adapters (
+            id TEXT PRIMARY KEY,
+            person TEXT NOT NULL UNIQUE REFERENCES people (id) ON DELETE CASCADE,
+            facts BLOB NOT NULL, tokens BLOB NOT NULL
+        ) STRICT""",
+    ),
 )
 
 _PRAGMAS = (

@@ -11,7 +11,8 @@ import json
 import os
 import sqlite3
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +22,9 @@ from platformdirs import user_data_dir
 
 from ...errors import InvalidOption, StoreCorrupt, StoreError, StoreKeyUnavailable, UnknownPerson
 from ...tools.evidence import ModelCard
+from . import adapter as adapters
 from . import keys
+from .adapter import Adapter
 from .person import FEATURE_LENGTH, Person, Template, clean_name, name_key
 from .schema import compact, connect, transaction
 from .sealing import Vault, seal, unseal
@@ -29,8 +32,9 @@ from .sealing import Vault, seal, unseal
 FILE = "people.sqlite3"
 MAX_TEMPLATES = 20
 
-_PEOPLE = """SELECT people.*, (SELECT count(*) FROM templates WHERE templates.person = people.id) AS templates
-    FROM people"""
+_PEOPLE = """SELECT people.*, adapters.id AS adapter, adapters.facts, adapters.tokens,
+    (SELECT count(*) FROM templates WHERE templates.person = people.id) AS templates
+    FROM people LEFT JOIN adapters ON adapters.person = people.id"""
 
 
 class PeopleStore:
@@ -80,21 +84,33 @@ class PeopleStore:
             found = [_person(self._vault(db), row) for row in rows] if rows else []
         return sorted(found, key=lambda person: name_key(person.name))
 
+    def person(self, name: str) -> Person:
+        """Read about one person.
+
+        Raises:
+            UnknownPerson: Nobody of that name is enrolled.
+        """
+        with self._found(name) as (_, vault, row):
+            return _person(vault, row)
+
     def templates(self, name: str) -> list[Template]:
         """Read the templates of one person, oldest first.
 
         Raises:
             UnknownPerson: Nobody of that name is enrolled.
         """
-        name = clean_name(name)
-        if self._file.exists():
-            with connect(self._file) as db, transaction(db, "DEFERRED"):
-                if _any_people(db):
-                    vault = self._vault(db)
-                    row = _find(db, vault, name)
-                    if row is not None:
-                        return _read_templates(db, vault, row)
-        raise UnknownPerson(f"Nobody is enrolled as {name}.")
+        with self._found(name) as (db, vault, row):
+            return _read_templates(db, vault, row)
+
+    def adapt(self, name: str, adapter: Adapter) -> Person:
+        """Keep what was learned of a person, in the place of what was learned before.
+
+        Raises:
+            UnknownPerson: Nobody of that name is enrolled.
+        """
+        with self._found(name, "IMMEDIATE") as (db, vault, row):
+            adapters.insert(db, vault, row, adapter)
+            return _person(vault, _row(db, row["id"]))
 
     def forget(self, name: str) -> None:
         """Remove every trace of a person: rows, data key, free pages and the write-ahead log.
@@ -115,6 +131,20 @@ class PeopleStore:
                 compact(db)
         if row is None:
             raise UnknownPerson(f"Nobody is enrolled as {name}.")
+
+    @contextmanager
+    def _found(self, name: str, kind: str = "DEFERRED") -> Iterator[tuple[sqlite3.Connection, Vault, sqlite3.Row]]:
+        """A transaction, the keys, and the row of one person."""
+        name = clean_name(name)
+        if self._file.exists():
+            with connect(self._file) as db, transaction(db, kind):
+                if _any_people(db):
+                    vault = self._vault(db)
+                    row = _find(db, vault, name)
+                    if row is not None:
+                        yield db, vault, row
+                        return
+        raise UnknownPerson(f"Nobody is enrolled as {name}.")
 
     def _make_folder(self) -> None:
         try:
@@ -170,11 +200,11 @@ def _person(vault: Vault, row: sqlite3.Row) -> Person:
     name = unseal(key, row["name"], "name", vault.store_id, row["id"], row["created_at"]).decode()
     if row["name_index"] != _name_index(vault, name):
         raise StoreCorrupt("The index of a stored name is damaged.")
-    return Person(name, row["templates"], datetime.fromisoformat(row["created_at"]))
+    return Person(name, row["templates"], datetime.fromisoformat(row["created_at"]), adapters.read(vault, key, row))
 
 
 def _row(db: sqlite3.Connection, person: str) -> sqlite3.Row:
-    row: sqlite3.Row = db.execute(f"{_PEOPLE} WHERE id = ?", (person,)).fetchone()
+    row: sqlite3.Row = db.execute(f"{_PEOPLE} WHERE people.id = ?", (person,)).fetchone()
     return row
 
 

@@ -1,6 +1,7 @@
 """A finished run as one checkpoint: the adapter merged, in the layout that both transformers and vLLM load.
 
-Run: ``python -m facewitness.finetune.vlm.export --run DIR --out DIR``
+Run: ``python -m facewitness.finetune.vlm.export --run DIR --out DIR``; ``--shipped DIR`` in place of ``--run``
+takes the embedded model as it ships.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from safetensors.torch import save_file
 
 from ...errors import InvalidOption
 from ..training import CONFIG, command
-from . import models
+from . import models, shipped
 from .recipe import Recipe
 
 _TOWER, _INNER = "vision_tower.", "vision_tower.vision_model."
@@ -24,10 +25,12 @@ _TOWER, _INNER = "vision_tower.", "vision_tower.vision_model."
 def main() -> None:
     """Merge and write."""
     parser = argparse.ArgumentParser(prog="python -m facewitness.finetune.vlm.export")
-    parser.add_argument("--run", type=Path, required=True, help="folder of a finished run")
+    given = parser.add_mutually_exclusive_group(required=True)
+    given.add_argument("--run", type=Path, help="folder of a finished run")
+    given.add_argument("--shipped", type=Path, help="folder of sight.safetensors and sight.json")
     parser.add_argument("--out", type=Path, required=True, help="folder for the checkpoint")
     options = parser.parse_args()
-    command(lambda: export(options.run, options.out))
+    command(lambda: export(options.run, options.out) if options.run else unpack(options.shipped, options.out))
 
 
 def export(run: Path, out: Path) -> Path:
@@ -42,9 +45,26 @@ def export(run: Path, out: Path) -> Path:
         WeightsMissing, WeightsRefused: Its base cannot be had.
     """
     recipe = configuration(run)
-    merged(recipe, run).save_pretrained(out)
+    return _write(merged(recipe, run), models.processor(recipe, run), out)
+
+
+def unpack(folder: Path, out: Path) -> Path:
+    """Write the embedded model as it ships, and its processor.
+
+    Args:
+        folder: Of ``sight.safetensors`` and ``sight.json``.
+        out: Folder for the checkpoint.
+
+    Raises:
+        WeightsMissing, WeightsRefused: The files, or the language model, cannot be had.
+    """
+    return _write(*shipped.load(folder), out)
+
+
+def _write(model: Any, processor: Any, out: Path) -> Path:
+    model.save_pretrained(out)
     rename(out)
-    models.processor(recipe, run).save_pretrained(out)
+    processor.save_pretrained(out)
     return out
 
 

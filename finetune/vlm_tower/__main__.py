@@ -5,16 +5,21 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from safetensors.torch import save_file
 
 from .. import forgery_set
 from ..training import Run, command, parser, resolve
-from .export import ship
 from .forgeries import known
 from .photos import photos
+from .sampler import Sampler
 from .train import TAUGHT, Config, Material, train
+from .views import views
+
+TOWER = "tower"
+"""Folder that ``finetune.vlm`` takes as ``tower=``."""
 
 
 def main() -> None:
@@ -25,12 +30,15 @@ def main() -> None:
     given = options.parse_args()
     config = resolve(Config, None, given.set)
     faces, people = forgery_set.load(given.forgeries), photos(given.data, given.cache)
-    material = Material(faces, people, known(faces, people, given.cache))
+    about = known(faces, people, given.cache)
+    sampler = Sampler(faces, people, about, config.shape, config.seed)
+    made = views(sampler, config.shape, config.views, config.batch, given.cache / "views", os.cpu_count() or 1)
+    material = Material(faces, people, about, made)
     run = Run(given.out, config, resume=given.resume)
     model = train(material, config, run)
     run.plot()
     save_file({name: value.contiguous() for name, value in model.state_dict().items()}, given.out / TAUGHT)
-    ship(model.tower, config.shape, given.out / "ship")
+    model.tower.half().save_pretrained(given.out / TOWER)
 
 
 if __name__ == "__main__":

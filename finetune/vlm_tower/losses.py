@@ -14,8 +14,10 @@ WEIGHTS: Mapping[str, float] = {
     "mesh": 8.0,
     "blendshapes": 2.0,
     "pose": 1.0,
-    "identity": 3.0,
+    "identity": 6.0,
     "family": 1.0,
+    "traces": 1.0,
+    "dense": 2.0,
     "pair": 0.5,
     "heat": 2.0,
     "regions": 1.0,
@@ -37,13 +39,18 @@ def losses(model: Teaching, seen: Seen, batch: Batch) -> dict[str, torch.Tensor]
         batch: With the targets.
     """
     said, known = seen.of, batch.targets
-    heat = known["heat"] if batch.kept is None else known["heat"].gather(1, batch.kept)
+    heat, dense = known["heat"], known["dense"]
+    if batch.kept is not None:
+        heat = heat.gather(1, batch.kept)
+        dense = dense.gather(1, batch.kept[..., None].expand(-1, -1, dense.shape[-1]))
     return {
         "mesh": _smooth(said["mesh"] / MESH_UNIT, known["mesh"] / MESH_UNIT),
         "blendshapes": _squared(said["blendshapes"], model.standard(known["blendshapes"])),
         "pose": _smooth(said["pose"] / POSE_UNIT, known["pose"] / POSE_UNIT),
         "identity": _angle(said["identity"], known["identity"]),
         "family": _class(said["family"], known["family"]),
+        "traces": _smooth(said["traces"], known["traces"]),
+        "dense": _squared(seen.dense, dense),
         "pair": _order(said["family"], known["family"], batch.pairs),
         "heat": _binary(seen.heat, heat),
         "regions": _binary(said["regions"], known["regions"]),

@@ -20,6 +20,7 @@ from ..data.sight import REGIONS
 from ..forensic_model import FAMILIES
 from .geometry import POINTS
 from .photos import ETHNICITIES, EXPRESSIONS
+from .teachers import DENSE
 
 QUERIES, LOCAL = 8, 16
 """Learned queries that gather the tokens for the heads, and numbers that each token adds in its own place."""
@@ -33,6 +34,7 @@ HEADS = {
     "pose": 3,
     "identity": 128,
     "family": len(FAMILIES),
+    "traces": len(FAMILIES),
     "regions": len(REGIONS),
     "units": len(NAMES),
     "expression": len(EXPRESSIONS),
@@ -40,7 +42,10 @@ HEADS = {
     "age": 1,
     "ethnicity": len(ETHNICITIES),
 }
-"""Outputs of each linear head on the gathered tokens."""
+"""Outputs of each linear head on the gathered tokens, or on their mean."""
+AVERAGED = ("identity", "family", "traces", "regions", "expression", "gender", "age", "ethnicity")
+"""Heads on the mean token instead: what they are taught has to be in every token, where a language model that looks at
+all of them alike finds it."""
 MESH_UNIT, POSE_UNIT, AGE_UNIT, AGE_MEAN = 0.05, 10.0, 10.0, 30.0
 """What an output of 1 means: fractions of the crop, degrees, years."""
 
@@ -84,10 +89,12 @@ class Seen(NamedTuple):
     Attributes:
         of: (n, width) by the name of the head, see ``HEADS``.
         heat: (n, t) logits: whether each token's patch was altered.
+        dense: (n, t, 112) the forensic network's map in each token's patch, standardised.
     """
 
     of: dict[str, torch.Tensor]
     heat: torch.Tensor
+    dense: torch.Tensor
 
 
 class Teaching(nn.Module):
@@ -106,12 +113,15 @@ class Teaching(nn.Module):
         self.local = nn.Linear(width, LOCAL)
         gathered = QUERIES * width + LOCAL * shape.grid**2
         self.gathered_norm = nn.LayerNorm(gathered)
-        self.heads = nn.ModuleDict({name: nn.Linear(gathered, size) for name, size in HEADS.items()})
+        self.heads = nn.ModuleDict(
+            {name: nn.Linear(width if name in AVERAGED else gathered, size) for name, size in HEADS.items()}
+        )
         self.heat = nn.Linear(width, 1)
+        self.dense = nn.Linear(width, DENSE)
         self.register_buffer("mesh_mean", torch.full((2 * POINTS,), 0.5))
         self.register_buffer("blendshape_mean", torch.zeros(52))
         self.register_buffer("blendshape_spread", torch.ones(52))
-        for head in (*self.heads.values(), self.heat):
+        for head in (*self.heads.values(), self.heat, self.dense):
             nn.init.zeros_(head.weight)
             nn.init.zeros_(head.bias)
 
@@ -128,12 +138,12 @@ class Teaching(nn.Module):
             everywhere = local.new_zeros(len(local), self.tower.embeddings.num_patches, LOCAL)
             local = everywhere.scatter(1, kept[..., None].expand_as(local), local)
         gathered = self.gathered_norm(torch.cat([(share.transpose(1, 2) @ hidden).flatten(1), local.flatten(1)], 1))
-        gathered = gathered * GATHERED
-        said = {name: head(gathered) for name, head in self.heads.items()}
+        gathered, mean = gathered * GATHERED, hidden.mean(1)
+        said = {name: head(mean if name in AVERAGED else gathered) for name, head in self.heads.items()}
         said["mesh"] = self.mesh_mean + MESH_UNIT * said["mesh"]
         said["pose"] = POSE_UNIT * said["pose"]
         said["age"] = AGE_MEAN + AGE_UNIT * said["age"]
-        return Seen(said, self.heat(hidden)[..., 0])
+        return Seen(said, self.heat(hidden)[..., 0], self.dense(hidden))
 
     @torch.no_grad()
     def scale(self, mesh: torch.Tensor, blendshapes: torch.Tensor) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ...tools.face import Floats
 from ..calibration_views import TIGHT
 from ..forensic_model import FAMILIES
-from ..forensics import KINDS, LIKE, NO_TRACE, UNALTERED, shrink
+from ..forensics import KINDS, LIKE, NO_TRACE, UNALTERED, recolour, shrink
 from ..forge import chains
 from ..forgery_set import ForgerySet, tight
 from ..training import generator
@@ -21,6 +21,7 @@ from .forgeries import Known
 from .geometry import Placement
 from .network import Shape, pixels
 from .photos import LABELS, Photos
+from .teachers import Identity
 
 PHOTO_SHARES = {"lfw": 0.42, "ict": 0.25, "frll": 0.18, "ffhq": 0.1, "stylegan2": 0.05}
 """How often a labelled photo is of a source."""
@@ -128,7 +129,8 @@ class Sampler:
         name = "none" if rng.random() < UNALTERED else chains.draw(rng)
         if rng.random() < TIGHT:
             rgb, mask = tight(rgb, cv2.BORDER_REPLICATE), tight(mask, cv2.BORDER_CONSTANT)
-        rgb = chains.run(shrink(rgb, rng), name, rng)
+        rgb = chains.run(recolour(shrink(rgb, rng), rng), name, rng)
+        targets["identity"] = Identity.shared().read(rgb)
         angle, scale = rng.uniform(-_ANGLE, _ANGLE), rng.uniform(*_SCALE)
         right, down = rng.uniform(-_SHIFT, _SHIFT, 2)
         placement = Placement(angle, scale, (right, down), bool(rng.random() < 0.5))
@@ -148,7 +150,7 @@ class Sampler:
 
     def _taught(self, photo: int, family: str) -> Targets:
         """What the tools measured on a photo and its labels say; NaN throughout for -1."""
-        measured = {name: getattr(self._photos, name) for name in ("mesh", "blendshapes", "pose", "identity", "units")}
+        measured = {name: getattr(self._photos, name) for name in ("mesh", "blendshapes", "pose", "units")}
         found = {
             name: values[photo] if photo >= 0 else np.full(values.shape[1:], np.nan, np.float32)
             for name, values in measured.items()

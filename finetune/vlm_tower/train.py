@@ -17,8 +17,9 @@ from .forgeries import Known
 from .losses import WEIGHTS, losses
 from .network import Shape, Teaching, begin, pixels
 from .photos import Photos
-from .sampler import Batch, Sampler
+from .sampler import Batch
 from .validation import validate
+from .views import Views
 
 TAUGHT = "teaching.safetensors"
 LOGGED = 20
@@ -30,6 +31,7 @@ class Config(BaseModel):
     """A run's configuration.
 
     Attributes:
+        views: Batches of ``batch`` crops that are made once and gone through again and again.
         kept: Patches that a crop shows in the first share ``sparse`` of the steps, drawn anew each time (as in MAE, He
             et al. 2022, and FLIP, Li et al. 2023): half the patches, nearly twice the crops a second.
         average: Decay of the running average of the weights; that average is what ships.
@@ -41,15 +43,16 @@ class Config(BaseModel):
     model_config = ConfigDict(extra="forbid")
     shape: Shape = Shape()
     seed: int = 0
-    steps: int = 3000
+    steps: int = 3400
     batch: int = 32
+    views: int = 576
     kept: int = 32
-    sparse: float = 0.7
+    sparse: float = 0.75
     learning_rate: float = 1e-3
     weight_decay: float = 0.05
     warmup: float = 0.06
     average: float = 0.996
-    checkpoint_every: int = 300
+    checkpoint_every: int = 340
     compile: bool = False
     start: str = ""
     stop: int = 0
@@ -62,6 +65,7 @@ class Material:
     faces: ForgerySet
     photos: Photos
     known: Known
+    views: Views
 
 
 def train(material: Material, config: Config, run: Run) -> Teaching:
@@ -79,13 +83,12 @@ def train(material: Material, config: Config, run: Run) -> Teaching:
     for name, values in state.items():
         parts[name].load_state_dict(values)
     forward = torch.compile(model) if config.compile else model
-    sampler = Sampler(material.faces, material.photos, material.known, config.shape, config.seed)
     last, sums, since, count = config.stop or config.steps, dict.fromkeys(WEIGHTS, 0.0), time.monotonic(), 0
     for step in range(done, last):
         for group in optimiser.param_groups:
             group["lr"] = config.learning_rate * decay(step, config.steps, config.warmup)
         kept = config.kept if step < config.sparse * config.steps else 0
-        found = _step(model, forward, sampler.batch(step, config.batch, kept), optimiser)
+        found = _step(model, forward, material.views.batch(step, config.seed, kept), optimiser)
         average.update_parameters(model)
         sums, count = {name: total + found[name] for name, total in sums.items()}, count + 1
         if (step + 1) % LOGGED == 0 or step + 1 == last:

@@ -44,7 +44,9 @@ def read(model: Teaching, crops: Iterator[NDArray[np.uint8]], shape: Shape, size
             waiting = []
     held += [model(pixels(np.stack(waiting)))] if waiting else []
     return Seen(
-        {name: torch.cat([one.of[name] for one in held]) for name in held[0].of}, torch.cat([one.heat for one in held])
+        {name: torch.cat([one.of[name] for one in held]) for name in held[0].of},
+        torch.cat([one.heat for one in held]),
+        torch.cat([one.dense for one in held]),
     )
 
 
