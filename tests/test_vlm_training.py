@@ -108,6 +108,7 @@ def test_recipe(name: str, bases: dict[str, Path], data: Path, tmp_path: Path) -
     assert not info["missing_keys"] and not info["unexpected_keys"] and not info["mismatched_keys"]
     found = logits(loaded.eval(), models.processor(configure(name, {name: out}), run))
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
+    assert (out / "video_preprocessor_config.json").is_file() == (name == "qwen2.5-vl-7b")
     with safe_open(out / "model.safetensors", "pt") as file:
         prefixes = {key.partition(".layers." if ".layers." in key else ".blocks.")[0] for key in file.keys()}  # noqa: SIM118
     assert ("vision_tower.vision_model.encoder" in prefixes) == (name != "qwen2.5-vl-7b")

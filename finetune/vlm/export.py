@@ -65,7 +65,16 @@ def _write(model: Any, processor: Any, out: Path) -> Path:
     model.save_pretrained(out)
     rename(out)
     processor.save_pretrained(out)
+    if isinstance(processor, models.PictureProcessor):
+        _add_video_settings(processor.image_processor.to_dict(), out)
     return out
+
+
+def _add_video_settings(pictures: dict[str, Any], out: Path) -> None:
+    """Without it vLLM cannot open Qwen's processor, whose part for videos the one used here lacks."""
+    held = {name: pictures[name] for name in ("patch_size", "temporal_patch_size", "merge_size")}
+    settings = {"video_processor_type": "Qwen2VLVideoProcessor", **held}
+    (out / "video_preprocessor_config.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
 
 
 def configuration(run: Path) -> Recipe:
