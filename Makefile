@@ -37,7 +37,7 @@ bench-action-units: $(VENV)/.installed-dev
 bench-speed: $(VENV)/.installed-dev
 	$(BIN)/python -m facewitness.evals.speed --photo $(PHOTO) --out evals/results/speed.json
 
-# The embedded vision-language model from labelled photos alone: about four hours on two cores, resumable step by step.
+# The embedded vision-language model from labelled photos alone: some hours on two cores.
 DATA ?= ../shared/data
 WORK ?= build/sight
 TRAIN := $(BIN)/python -m facewitness.finetune
