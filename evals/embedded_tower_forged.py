@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from ..finetune.data.sight import REGIONS
+from ..finetune.faces import LIKE
 from ..finetune.forensic_model import FAMILIES
-from ..finetune.forensics import LIKE
 from ..finetune.forgery_set import ForgerySet
 from ..finetune.vlm_tower.forgeries import Known
 from ..finetune.vlm_tower.network import Teaching

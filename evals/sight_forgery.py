@@ -8,7 +8,7 @@ import numpy as np
 
 from ..agent.verdict import INCONCLUSIVE
 from ..finetune.data.sample import Sample
-from ..finetune.forensics import LIKE
+from ..finetune.faces import LIKE
 from . import metrics
 from .metrics import Array
 from .sight_asked import Asked, Kept, table

@@ -27,6 +27,8 @@ Source = Literal["frll", "ffhq", "lfw", "stylegan2", "ict"]
 SIDE = 256
 CLEAN_SOURCES: tuple[Source, ...] = ("frll", "ict")
 """Terms that allow commercial use: CC BY 4.0 and MIT."""
+LIKE = {"stylegan2": "ffhq"}
+"""Which source's photos a generator was taught on; its faces, which have no original, are paired with those."""
 
 _SHARES = (0.5, 0.75)
 _LFW_PER_SPLIT = {"fit": 2400, "calibration": 400, "test": 800}

@@ -27,7 +27,7 @@ from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from .calibration_views import TIGHT
-from .faces import CLEAN_SOURCES
+from .faces import CLEAN_SOURCES, LIKE
 from .forensic_model import FAMILIES, STRIDE, ForensicNetwork
 from .forge import chains
 from .forgery_set import ForgerySet, load, tight
@@ -40,8 +40,6 @@ KINDS = {
 """How often a kind is drawn within its family; 1 where it is not named."""
 UNALTERED = 0.35
 """Share of views without a chain."""
-LIKE: dict[str, str] = {"stylegan2": "ffhq"}
-"""Which source's photos a generator was taught on; its faces, which have no original, are paired with those."""
 VISIBLE = 3.0
 """Least mean difference from the original, of 255, over what was altered; less teaches nothing."""
 WEIGHTS = "forensics.safetensors"

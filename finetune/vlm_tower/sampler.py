@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from ...tools.face import Floats
 from ..calibration_views import TIGHT
+from ..faces import LIKE
 from ..forensic_model import FAMILIES
-from ..forensics import KINDS, LIKE, NO_TRACE, UNALTERED, recolour, shrink
+from ..forensics import KINDS, NO_TRACE, UNALTERED, recolour, shrink
 from ..forge import chains
 from ..forgery_set import ForgerySet, tight
 from ..training import generator

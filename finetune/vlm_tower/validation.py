@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from ..data.sight import REGIONS
+from ..faces import LIKE
 from ..forensic_model import FAMILIES
-from ..forensics import LIKE
 from ..forge import chains
 from ..forgery_set import ForgerySet
 from .forgeries import Known
