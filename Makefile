@@ -44,13 +44,13 @@ TRAIN := $(BIN)/python -m facewitness.finetune
 train-sight:
 	for kind in nearest transposed shuffle; do \
 	  $(TRAIN).autoencoder --data $(DATA) --out $(WORK)/ae/$$kind --set kind=$$kind || exit; done
-	$(TRAIN).forgery_set --data $(DATA) --out $(WORK)/forgeries --autoencoders $(WORK)/ae/*
+	$(TRAIN).forgery_set --data $(DATA) --out $(WORK)/forgeries --autoencoders $(WORK)/ae/nearest $(WORK)/ae/transposed $(WORK)/ae/shuffle
 	$(TRAIN).vlm_tower --data $(DATA) --forgeries $(WORK)/forgeries --cache $(WORK)/cache --out $(WORK)/tower
 	$(TRAIN).data --data $(DATA) --out $(WORK)/data/forgery --engine forgery --limit 3000 --seed 10
 	$(TRAIN).data --data $(DATA) --out $(WORK)/data/reference --engine reference --limit 1500 --seed 11
 	$(TRAIN).data --data $(DATA) --out $(WORK)/data/expression --engine expression attributes --limit 800 --seed 12
 	$(TRAIN).data --data $(DATA) --out $(WORK)/data/attributes --engine attributes --limit 1600 --seed 13
-	$(TRAIN).data.short --sets $(WORK)/data/* --out $(WORK)/short
+	$(TRAIN).data.short --out $(WORK)/short --sets $(addprefix $(WORK)/data/,forgery reference expression attributes)
 	$(TRAIN).vlm --recipe embedded --data $(WORK)/short --out $(WORK)/run --set tower=$(WORK)/tower/tower
 	$(TRAIN).vlm.ship --run $(WORK)/run --out $(WORK)/ship
 

@@ -6,15 +6,12 @@ import asyncio
 import base64
 import hashlib
 import io
-import json
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -36,6 +33,8 @@ from facewitness.tools import detection, weights
 from facewitness.tools.evidence import Evidence, ModelCard
 from facewitness.tools.face import FaceView, Floats, Reference
 from facewitness.tools.image import Photo, RGBImage, load
+
+from .chat_server import ChatServer
 
 PERSON, FORGERY_OF, OTHER = REFERENCE_LABELS
 CARD = ModelCard("sight", "1", "ab" * 32, "Apache-2.0", True)
@@ -274,41 +273,23 @@ def test_nothing_but_the_crop_and_the_fixed_question_is_seen(view: FaceView, tmp
     ]
 
 
-class Server:
-    """An OpenAI-compatible server that answers with one token, its probabilities as the test says."""
+class Server(ChatServer):
+    """Answers with one token, its probabilities as the test says."""
 
     def __init__(self) -> None:
-        self.requests: list[dict[str, Any]] = []
+        super().__init__()
         self.tokens: Mapping[str, float] | None = {}
-        outer = self
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                outer.requests.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-                data = json.dumps(outer.reply()).encode()
-                self.send_response(200)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(data)))
-                self.end_headers()
-                self.wfile.write(data)
-
-            def log_message(self, *args: object) -> None:
-                pass
-
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        Thread(target=self.http.serve_forever, daemon=True).start()
-
-    def reply(self) -> dict[str, Any]:
-        message = {"role": "assistant", "content": "x"}
-        choice: dict[str, Any] = {"index": 0, "message": message, "finish_reason": "length"}
+    def choice(self) -> dict[str, Any]:
+        made: dict[str, Any] = {"message": {"role": "assistant", "content": "x"}, "finish_reason": "length"}
         if self.tokens is not None:
             top = [{"token": token, "logprob": math.log(p), "bytes": None} for token, p in self.tokens.items()]
-            choice["logprobs"] = {"content": [{"token": "x", "logprob": 0.0, "bytes": None, "top_logprobs": top}]}
-        return {"id": "1", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice]}
+            made["logprobs"] = {"content": [{"token": "x", "logprob": 0.0, "bytes": None, "top_logprobs": top}]}
+        return made
 
     @property
     def looker(self) -> lookers.Served:
-        model = chat_models.open_model(f"http://127.0.0.1:{self.http.server_address[1]}/v1#eyes?vision")
+        model = chat_models.open_model(f"{self.address}#eyes?vision")
         assert model is not None
         return lookers.Served(model)
 
@@ -317,8 +298,7 @@ class Server:
 def server() -> Iterator[Server]:
     server = Server()
     yield server
-    server.http.shutdown()
-    server.http.server_close()
+    server.close()
 
 
 def test_a_server_is_asked_for_the_label_and_its_tokens_are_read(server: Server, view: FaceView) -> None:

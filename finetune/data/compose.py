@@ -50,7 +50,7 @@ class Draft:
         for value in regions:
             alike = [item for item in self.seen.values() if item.value == value]
             self.rng.shuffle(alike)  # type: ignore[arg-type]
-            joint = _together(alike, self.brief) if len(alike) > 1 and self.rng.random() < 0.6 else None
+            joint = _joint(alike, self.brief) if len(alike) > 1 and self.rng.random() < 0.6 else None
             claims += [joint] if joint else self.restate(alike)
         others = [item for item in self.seen.values() if item.value not in regions]
         return claims + self.restate(others)
@@ -111,12 +111,16 @@ def arranged(
     return list({claim.text: claim for claim in reversed(claims)}.values())[::-1]
 
 
-def _together(items: Sequence[Evidence], brief: Brief) -> Claim | None:
-    """Regions that show the same, as one sentence; None where that fails the check."""
+def together(items: Sequence[Evidence]) -> str:
+    """Several regions that show the same, as one sentence."""
     names = [sight.WORDS[item.measure.partition(".")[2]] for item in items]
-    listed = f"{', '.join(names[:-1])} and {names[-1]}"
-    what = "an" if items[0].value == "altered" else "no"
+    text = f"{', '.join(names[:-1])} and {names[-1]} show {'an' if items[0].value == 'altered' else 'no'} alteration."
+    return text[0].upper() + text[1:]
+
+
+def _joint(items: Sequence[Evidence], brief: Brief) -> Claim | None:
+    """The same as a claim; None where that fails the check."""
     try:
-        return phrasing.say((f"{listed.capitalize()} show {what} alteration.",), items, "observations", brief)
+        return phrasing.say((together(items),), items, "observations", brief)
     except ValueError:
         return None

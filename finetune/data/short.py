@@ -1,6 +1,6 @@
 """Samples in the short form that a small model is taught: what it sees itself, in the fixed words of ``agent.sight``.
 
-Run: ``python -m facewitness.finetune.data.short --sets DIR … --out DIR [--whole 0.15]``
+Run: ``python -m facewitness.finetune.data.short --sets DIR … --out DIR [--whole 0.1]``
 
 A CPU trains some two hundred tokens a second, so the prompt loses the tools' evidence and the drawn wordings, and the
 answer all but the verdict and what carries it. A share of the samples is kept as it was, readings included, for the
@@ -24,6 +24,7 @@ from ...errors import FacewitnessError
 from ...tools.evidence import Evidence
 from . import card, phrasing, store
 from .catalogue import SPLITS
+from .compose import together
 from .sample import Sample, decision
 
 LOOKS: Mapping[str, Look] = {
@@ -42,7 +43,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m facewitness.finetune.data.short")
     parser.add_argument("--sets", type=Path, nargs="+", required=True, help="folders that finetune.data wrote")
     parser.add_argument("--out", type=Path, required=True, help="folder for the data set")
-    parser.add_argument("--whole", type=float, default=0.15, help="share of samples that keep the tools' evidence")
+    parser.add_argument("--whole", type=float, default=0.1, help="share of samples that keep the tools' evidence")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     try:
@@ -136,10 +137,11 @@ def _carries(label: str, item: Evidence) -> bool:
 def _claims(label: str, seen: Sequence[Evidence], deciding: Sequence[Evidence], brief: Brief) -> list[Claim]:
     """The verdict, then regions by what they show, then what else carries the verdict."""
     claims = [_say(f"The verdict is {label}.", deciding, "summary", brief)]
-    for value, words in (("altered", "an alteration"), ("untouched", "no alteration")):
+    for value in ("altered", "untouched"):
         alike = [item for item in seen if item.value == value]
         if label not in REFERENCE_LABELS and alike:
-            claims.append(_say(_together(alike, words), alike, "observations", brief))
+            text = together(alike) if len(alike) > 1 else alike[0].finding
+            claims.append(_say(text, alike, "observations", brief))
     others = [
         item for item in deciding if item.value != "untouched" and (label in REFERENCE_LABELS or item.value is True)
     ]
@@ -152,14 +154,6 @@ def _findings(look: Look, seen: Sequence[Evidence], brief: Brief) -> list[Claim]
     """What is seen, the answer first."""
     order = sorted(seen, key=lambda item: look.seen.index(item.measure.partition(".")[2]))
     return [_say(item.finding, [item], "observations", brief) for item in order]
-
-
-def _together(items: Sequence[Evidence], words: str) -> str:
-    names = [asked.REGIONS[item.measure.partition(".")[2]] for item in items]
-    if len(names) == 1:
-        return items[0].finding
-    text = f"{', '.join(names[:-1])} and {names[-1]} show {words}."
-    return text[0].upper() + text[1:]
 
 
 def _say(text: str, items: Sequence[Evidence], section: Section, brief: Brief) -> Claim:

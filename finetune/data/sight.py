@@ -13,13 +13,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ...agent import sight as asked
 from ...tools.evidence import Evidence
 from ...tools.face import Floats
 from ...tools.forensic_parts import parts
 from ...tools.image import RGBImage
 from .catalogue import view_of
 
-TOOL = "sight"
+TOOL = asked.TOOL
 REGIONS: Mapping[str, tuple[str, ...]] = {
     "eyes": ("left_eye", "right_eye"),
     "nose": ("nose",),
@@ -28,7 +29,8 @@ REGIONS: Mapping[str, tuple[str, ...]] = {
     "outline": ("hairline", "boundary"),
 }
 """What is looked at, and the parts of ``forensic_parts`` that it is made of."""
-WORDS = {name: f"the {name}" for name in REGIONS} | {"outline": "the outline of the face"}
+WORDS = asked.REGIONS
+"""How each is named in a sentence."""
 
 COVERED_MIN = 0.2
 """Mean weight of the mask over a region from which it counts as altered."""
