@@ -270,6 +270,16 @@ def test_from_a_run_to_what_ships_and_back(tmp_path: Path, monkeypatch: pytest.M
     torch.testing.assert_close(found, expected, rtol=0, atol=0.02)  # the tower's frozen part was rounded to half
     assert (untrained - expected).abs().max() > 0.2
 
+    further = recipe.configure("embedded", [f"start={tmp_path / 'shipped'}", "rank=4"])  # another alpha
+    going_on = models.adapted(further, models.base(further, tmp_path / "further"))
+    with torch.inference_mode():
+        torch.testing.assert_close(going_on.eval()(**inputs).logits, expected, rtol=0, atol=0.02)
+    assert len(models.tuned(going_on)) == len(models.tuned(trained)) - 16  # no layer of the tower this time
+    wider = recipe.configure("embedded", [f"start={tmp_path / 'shipped'}"])
+    untaught = models.base(wider, tmp_path / "further")
+    with pytest.raises(InvalidOption, match="other shapes"):
+        models.adapted(wider, untaught)
+
     monkeypatch.setattr(ship, "LARGEST", 1000)
     with pytest.raises(InvalidOption, match="1000 may be shipped"):
         ship.ship(run, tmp_path / "more")

@@ -27,10 +27,10 @@ from transformers import (
 from transformers.utils import logging
 
 from ...errors import InvalidOption, WeightsMissing, WeightsRefused
-from . import embedded
+from . import embedded, shipped
 from .recipe import EMBEDDED, Model, Part
 
-ADAPTER, BASE = "adapter", "base"
+ADAPTER, BASE, TOWER = "adapter", "base", "tower"
 
 
 class Family(NamedTuple):
@@ -82,10 +82,17 @@ def source(recipe: Model, run: Path) -> str:
         WeightsMissing: The embedded model's language model cannot be had.
     """
     if recipe.model == EMBEDDED:
-        return str(embedded.build(run / BASE, Path(recipe.tower) if recipe.tower else None))
+        return str(_built(recipe, run))
     if not Path(recipe.model).is_dir() and not re.fullmatch(r"[0-9a-f]{40}", recipe.revision):
         raise InvalidOption(f"{recipe.model} is on the hub: name its commit with --set revision=<40 hex digits>.")
     return recipe.model
+
+
+def _built(recipe: Model, run: Path) -> Path:
+    tower = Path(recipe.tower) if recipe.tower else None
+    if recipe.start and not (run / BASE).is_dir():
+        tower = shipped.tower(Path(recipe.start), run / TOWER)
+    return embedded.build(run / BASE, tower)
 
 
 def processor(recipe: Model, run: Path) -> Any:
@@ -125,7 +132,7 @@ def base(recipe: Model, run: Path, device: torch.device | str = "cpu") -> nn.Mod
 
 
 def adapted(recipe: Model, model: nn.Module) -> PeftModel:
-    """The base with an untrained adapter, which changes nothing yet; what it holds is in single precision."""
+    """The base with an adapter in single precision: untrained, which changes nothing yet, or what ``start`` holds."""
     names = family(model.config)
     config = LoraConfig(
         r=recipe.rank,
@@ -141,6 +148,8 @@ def adapted(recipe: Model, model: nn.Module) -> PeftModel:
         found = get_peft_model(model, config)
     for value in tuned(found).values():
         value.data = value.data.float()
+    if recipe.start:
+        shipped.go_on(found, Path(recipe.start))
     return found
 
 

@@ -26,6 +26,7 @@ class Model(BaseModel):
         revision: Commit of the hub repository, 40 hex digits; needed for a hub id.
         licence: Of the base's weights, for the record.
         tower: Of the embedded model: folder of a trained ``SiglipVisionModel``; a random one if empty.
+        start: Of the embedded model: folder of the files that ship, whose tower, projector and LoRA are trained on.
         quantise: ``nf4`` keeps the language model's linear layers in 4 bits with double quantisation (QLoRA).
         precision: Of the computation and of frozen weights; ``no`` is float32. What is trained is float32.
         attention: Implementation in transformers.
@@ -42,6 +43,7 @@ class Model(BaseModel):
     revision: str = ""
     licence: str = ""
     tower: str = ""
+    start: str = ""
     quantise: Literal["no", "nf4"] = "no"
     precision: Literal["no", "bf16"] = "no"
     attention: Literal["sdpa", "eager"] = "sdpa"

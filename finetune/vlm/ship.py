@@ -60,7 +60,7 @@ def ship(run: Path, out: Path, **notes: Any) -> Path:
     settings = Settings(
         vision=Vision(**{name: getattr(vision, name) for name in Vision.model_fields}),
         lora_scale=scale,
-        recipe=recipe.model_dump(mode="json", exclude={"model", "tower"}),  # they may name folders
+        recipe=recipe.model_dump(mode="json", exclude={"model", "tower", "start"}),  # they may name folders
         notes=notes,
     )
     out.mkdir(parents=True, exist_ok=True)

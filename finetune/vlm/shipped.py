@@ -10,6 +10,7 @@ import torch
 from transformers import SiglipVisionConfig, SiglipVisionModel
 
 from ...agent.sight_weights import PROJECTOR, TOWER, Tensors, low_rank, read
+from ...errors import InvalidOption
 from . import embedded
 
 
@@ -24,15 +25,53 @@ def load(folder: Path | None = None) -> tuple[Any, Any]:
     """
     settings, tensors = read(folder)
     with tempfile.TemporaryDirectory() as work:
-        tower = SiglipVisionModel(SiglipVisionConfig(**settings.vision.model_dump()))
-        tower.load_state_dict(_below(TOWER, tensors))
-        tower.save_pretrained(work)
-        model, processor = embedded.assemble(*embedded.language_model(), Path(work))
+        model, processor = embedded.assemble(*embedded.language_model(), tower(folder, Path(work)))
     model.model.multi_modal_projector.load_state_dict(_below(PROJECTOR, tensors))
     for module, (a, b) in low_rank(tensors).items():
         held = model.model.language_model.get_submodule(module)
         held.weight.data += torch.from_numpy(settings.lora_scale * (b @ a))
     return model, processor
+
+
+def tower(folder: Path | None, out: Path) -> Path:
+    """The tower alone, in a folder that transformers loads.
+
+    Args:
+        folder: As for ``load``.
+        out: Where to.
+
+    Raises:
+        WeightsMissing, WeightsRefused: As for ``load``.
+    """
+    settings, tensors = read(folder)
+    found = SiglipVisionModel(SiglipVisionConfig(**settings.vision.model_dump()))
+    found.load_state_dict(_below(TOWER, tensors))
+    found.save_pretrained(out)
+    return out
+
+
+def go_on(model: Any, folder: Path) -> None:
+    """Put what ships into an untrained adapter, to be trained on.
+
+    Args:
+        model: A ``PeftModel`` of the embedded recipe.
+        folder: As for ``load``.
+
+    Raises:
+        InvalidOption: The adapter has other shapes than what ships.
+        WeightsMissing, WeightsRefused: As for ``load``.
+    """
+    settings, tensors = read(folder)
+    base = model.get_base_model().model
+    try:
+        base.multi_modal_projector.modules_to_save["default"].load_state_dict(_below(PROJECTOR, tensors))
+        for module, (a, b) in low_rank(tensors).items():
+            held = base.language_model.get_submodule(module)
+            b = b * (settings.lora_scale / held.scaling["default"])  # the sum is what must stay
+            held.lora_A["default"].load_state_dict({"weight": torch.from_numpy(a)})
+            held.lora_B["default"].load_state_dict({"weight": torch.from_numpy(b)})
+    except RuntimeError:
+        raise InvalidOption("The recipe's adapter has other shapes than the files to start from.") from None
 
 
 def _below(prefix: str, tensors: Tensors) -> dict[str, torch.Tensor]:
