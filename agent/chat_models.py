@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -14,9 +14,31 @@ from ..tools.evidence import ModelCard
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
-SECONDS = 60.0  # a server's answer that comes later counts as none
-_ABILITIES = ("vision", "tools")
-_FORMS = 'use "none", "embedded" or "http://HOST:PORT/v1#NAME", with "?vision" and "&tools" after NAME where it can'
+LONG_SIDE = 768
+"""Pixels of a photo as a server's model is sent it, unless the specification says otherwise."""
+_NAME = r"[\w./:@+-]{1,200}"
+_FORMS = (
+    'use "none", "embedded" or "http://HOST:PORT/v1#NAME", with "?vision", "&tools", "&side=PIXELS" '
+    'and "&look=ADAPTER" after NAME where it can'
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Abilities:
+    """What a specification says of a server's model.
+
+    Attributes:
+        vision: It reads images.
+        tools: It calls tools.
+        side: Longest side of a photo that it makes use of, in pixels.
+        look: Name of a model or LoRA adapter of the same server that looks at faces in the form that
+            ``finetune`` trains; the model itself is asked in plain words if empty.
+    """
+
+    vision: bool = False
+    tools: bool = False
+    side: int = LONG_SIDE
+    look: str = ""
 
 
 def open_model(spec: str | None) -> BaseChatModel | None:
@@ -24,8 +46,8 @@ def open_model(spec: str | None) -> BaseChatModel | None:
 
     Args:
         spec: ``none``; ``embedded``, also meant by None; or the base address of an OpenAI-compatible server and a
-            model's name, ``http://127.0.0.1:8000/v1#my-model``. ``#my-model?vision&tools`` says that the model reads
-            images and calls tools. The key is read from ``FACEWITNESS_API_KEY``.
+            model's name, ``http://127.0.0.1:8000/v1#my-model``. ``#my-model?vision&tools&side=448&look=my-adapter``
+            says what :class:`Abilities` says. The key is read from ``FACEWITNESS_API_KEY``.
 
     Raises:
         InvalidOption: Anything else.
@@ -33,40 +55,47 @@ def open_model(spec: str | None) -> BaseChatModel | None:
     if spec == "none":
         return None
     if spec is None or spec == "embedded":
-        from langchain_core.caches import InMemoryCache
-
         from .embedded_model import EmbeddedChatModel
 
-        return EmbeddedChatModel(cache=InMemoryCache(maxsize=64))  # a finding told in two sections is written once
+        return EmbeddedChatModel()
     return _remote(spec)
 
 
 def _remote(spec: str) -> BaseChatModel:
     address, _, fragment = spec.partition("#")
-    name, _, abilities = fragment.partition("?")
-    able = [part for part in abilities.split("&") if part]
+    name, _, said = fragment.partition("?")
     try:
         parts = urlsplit(address)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+        abilities = _abilities(said)
     except ValueError:
         usable = False
-    if not usable or not re.fullmatch(r"[\w./:@+-]{1,200}", name) or not set(able) <= set(_ABILITIES):
+    if not usable or not re.fullmatch(_NAME, name):
         raise InvalidOption(f"The language model's specification cannot be used; {_FORMS}.")
     if parts.username or parts.query:
         raise InvalidOption("The server's address may hold no user, password or query; the key is FACEWITNESS_API_KEY.")
-    from langchain_openai import ChatOpenAI
-    from pydantic import SecretStr
+    from .served_model import served
 
-    return ChatOpenAI(
-        base_url=address,
-        model=name,
-        api_key=SecretStr(os.environ.get("FACEWITNESS_API_KEY") or "none"),
-        temperature=0,
-        seed=0,
-        timeout=SECONDS,
-        max_retries=1,
-        metadata={"facewitness": dict.fromkeys(able, True)},
-    )
+    return served(address, name, asdict(abilities))
+
+
+def _abilities(said: str) -> Abilities:
+    """What stands after the name.
+
+    Raises:
+        ValueError: It says something else.
+    """
+    words = dict(part.partition("=")[::2] for part in said.split("&") if part)
+    flags = {name: words.pop(name) for name in ("vision", "tools") if name in words}
+    side, look = int(words.pop("side", LONG_SIDE)), words.pop("look", "")
+    if words or any(flags.values()) or not 32 <= side <= 4096 or not re.fullmatch(f"({_NAME})?", look):
+        raise ValueError("not an ability")
+    return Abilities(**dict.fromkeys(flags, True), side=side, look=look)
+
+
+def at_task(model: BaseChatModel, adapter: str) -> BaseChatModel:
+    """The same server's other model or adapter."""
+    return model.model_copy(update={"model_name": adapter})
 
 
 def describe(model: BaseChatModel) -> ModelCard:
@@ -77,20 +106,21 @@ def describe(model: BaseChatModel) -> ModelCard:
     return ModelCard(str(name), "as served", None, "unknown", None)
 
 
+def abilities(model: BaseChatModel) -> Abilities:
+    """What its specification says; nothing for a model that was not opened by one."""
+    return Abilities(**((model.metadata or {}).get("facewitness") or {}))
+
+
 def sees_images(model: BaseChatModel) -> bool:
     """Whether the specification says that the model reads images."""
-    return _able(model, "vision")
+    return abilities(model).vision
 
 
 def calls_tools(model: BaseChatModel) -> bool:
     """Whether the specification says that the model calls tools."""
-    return _able(model, "tools")
+    return abilities(model).tools
 
 
 def is_embedded(model: BaseChatModel) -> bool:
     """Whether it is the small model in this process, which writes sentence by sentence."""
     return model._llm_type == "facewitness-embedded"
-
-
-def _able(model: BaseChatModel, ability: str) -> bool:
-    return bool(((model.metadata or {}).get("facewitness") or {}).get(ability))

@@ -77,7 +77,11 @@ class EmbeddedChatModel(BaseChatModel):
         with _ONE_AT_A_TIME:
             pipeline = _loaded(self.threads)
             try:
-                answer = pipeline.generate([_prompt(pipeline, messages)], self._config(stop, kwargs))
+                answer = pipeline.generate(
+                    [_prompt(pipeline, messages)],
+                    self._config(stop, kwargs),
+                    run_manager and run_manager.on_llm_new_token,
+                )
             except RuntimeError as error:
                 raise ModelUnavailable(f"The embedded language model failed ({type(error).__name__}).") from error
         metrics = answer.perf_metrics

@@ -20,8 +20,10 @@ from ..tools.evidence import Picture
 from ..tools.face import Reference
 from ..tools.image import Photo, load
 from ..tools.portrait import only_face
+from ..tools.registry import tools
 from . import chat_models, lookers, relevance
-from .graph import PARALLEL_TOOLS, RECURSION_LIMIT, build_graph
+from .graph import RECURSION_LIMIT, build_graph
+from .nodes import face_views
 from .people import PeopleStore
 from .record import Record
 from .state import Context, Request
@@ -105,6 +107,7 @@ def examine_all(
     all_faces: bool = True,
     on_progress: Progress | None = None,
     checkpointer: BaseCheckpointSaver[Any] | None = None,
+    thread: str | None = None,
     tool_seconds: float = 10.0,
 ) -> Examination:
     """Like :func:`examine`, with a record for each face, overlays and progress.
@@ -121,6 +124,9 @@ def examine_all(
         on_progress: Called with ``{"stage", "status", "ms"?, "face"?, "finding"?}`` as stages start and end.
         checkpointer: Where LangGraph keeps the state of the run (one with asynchronous methods); pixels never
             reach it, the question does.
+        thread: Name of the run there. One that was interrupted, by the end of its process too, goes on where it
+            stopped, and one that has ended gives its records again; photo, references and options are given as they
+            were. No tool whose evidence is kept runs again, and overlays of those that ran before are not drawn.
         tool_seconds: After this long a tool, or a look, is given up, which the evidence says.
     """
     started = time.perf_counter()
@@ -132,7 +138,7 @@ def examine_all(
         with suppress(WeightsError):
             weights.path(name)
     sources = [references] if isinstance(references, bytes | str | Path | Photo) else references
-    compared = _references(photo, sources, person)
+    compared = references_for(photo, sources, person)
     for reference in compared:
         if reference.view is not None:
             reference.view.commercial_only = commercial_only
@@ -153,8 +159,9 @@ def examine_all(
         "question": relevance.clean(question),
         "face": face,
         "all_faces": all_faces,
+        "options": {"commercial_only": commercial_only, "templates": _templates(compared), "tools": [*tools()]},
     }
-    state = _run(_drive(request, context, on_progress, checkpointer))
+    state = _run(_drive(request, context, on_progress, checkpointer, thread))
     records = tuple(Record.model_validate(record) for record in state["records"])
     return Examination(records, photo, context.pictures)
 
@@ -173,23 +180,49 @@ async def _drive(
     context: Context,
     on_progress: Progress | None,
     checkpointer: BaseCheckpointSaver[Any] | None,
+    thread: str | None = None,
 ) -> dict[str, Any]:
     graph = _compiled() if checkpointer is None else build_graph().compile(checkpointer=checkpointer)
     config: Any = {
         "recursion_limit": RECURSION_LIMIT,
-        "max_concurrency": PARALLEL_TOOLS,
-        "configurable": {"thread_id": context.photo.sha256},
+        "configurable": {"thread_id": thread or context.photo.sha256},
     }
+    begun: Any = request
+    durability: Any = None if checkpointer is None else "sync"  # what a step gave is kept before the next one begins
     state: dict[str, Any] = {}
+    if checkpointer is not None and thread is not None:
+        kept = await graph.aget_state(config)
+        state = _checked(kept.values, request)
+        if state and not kept.next:
+            return state
+        begun = None if state else request
+        if "faces" in state:
+            context.views = face_views(context)
     # Nothing about a face leaves the machine because a tracing variable happens to be set.
     with tracing_context(enabled=False):
-        parts: AsyncIterator[Any] = graph.astream(request, config, context=context, stream_mode=["custom", "values"])
+        parts: AsyncIterator[Any] = graph.astream(
+            begun, config, context=context, stream_mode=["custom", "values"], durability=durability
+        )
         async for mode, part in parts:
             if mode == "values":
                 state = part
             elif on_progress is not None:
                 on_progress(part)
     return state
+
+
+def _checked(kept: dict[str, Any], request: Request) -> dict[str, Any]:
+    """The state of an earlier run, if it was asked for the same."""
+    if kept and kept["image"]["sha256"] != request["image"]["sha256"]:
+        raise InvalidOption("This thread is the examination of another photo.")
+    if kept and any(kept.get(key) != value for key, value in request.items()):
+        raise InvalidOption("This thread is an examination with other references, another question or other options.")
+    return kept
+
+
+def _templates(references: Sequence[Reference]) -> int:
+    """How many references are stored templates, which have no photo to be named by."""
+    return sum(reference.view is None for reference in references)
 
 
 @cache
@@ -207,7 +240,12 @@ def _run(coroutine: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
         return pool.submit(asyncio.run, coroutine).result()
 
 
-def _references(photo: Photo, sources: Sequence[Source], person: str | None) -> tuple[Reference, ...]:
+def references_for(photo: Photo, sources: Sequence[Source], person: str | None) -> tuple[Reference, ...]:
+    """Faces to compare with: of photos, and of an enrolled person.
+
+    Raises:
+        InputError: A photo cannot be used, is the examined one, or nobody of that name is enrolled.
+    """
     seen: set[str] = set()
     found = [_reference(photo, source, number, seen) for number, source in enumerate(sources, start=1)]
     if person is not None:

@@ -20,7 +20,6 @@ from . import looking, nodes, reasoning, sight
 from .state import Context, Request, State, Task
 
 RECURSION_LIMIT = 30
-PARALLEL_TOOLS = 4
 
 
 def fan_out(state: State) -> list[Send] | Literal["weigh"]:

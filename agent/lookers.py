@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from ..errors import ModelAnswerInvalid, ModelUnavailable
+from ..errors import ModelAnswerInvalid, ModelError, ModelUnavailable
 from ..tools import weights
 from ..tools.evidence import ModelCard
 from ..tools.face import Floats
@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 
 WEIGHTS = "sight"
 _ANSWER = "Answer with one of these labels and with nothing else: {}."
-_CHOICES = 10
-"""Most probable first tokens that a server is asked for."""
+_CHOICES = 20
+"""Most probable tokens that a server is asked for; vLLM gives no more."""
+_TOKENS_A_WORD = 3
 
 
 def opened(model: BaseChatModel | None) -> Looker | None:
@@ -77,10 +78,16 @@ class Embedded:
 
 
 class Served:
-    """A model behind an OpenAI-compatible server. No calibration is known of it, so its looks are not weighed."""
+    """A model behind an OpenAI-compatible server. No calibration is known of it, so its looks are not weighed.
+
+    Where the specification names one that looks (``#NAME?look=ADAPTER``), that one is asked as ``finetune`` teaches it,
+    and its answer read after the fixed opening; any other is asked for a label and nothing else.
+    """
 
     def __init__(self, model: BaseChatModel) -> None:
-        self._model = model
+        adapter = chat_models.abilities(model).look
+        self._taught = bool(adapter)
+        self._model = chat_models.at_task(model, adapter) if adapter else model
 
     def prepare(self) -> None:
         """Nothing to do here."""
@@ -94,7 +101,7 @@ class Served:
         return None
 
     def probabilities(self, look: Look, faces: Sequence[RGBImage], soft: Floats | None = None) -> dict[str, float]:
-        """From the probabilities of the answer's first token, as far as the server gives them.
+        """From the probabilities of the first token of the label, as far as the server gives them.
 
         Args:
             look: A question with answers.
@@ -103,37 +110,55 @@ class Served:
 
         Raises:
             ModelUnavailable: No answer, or one without probabilities.
-            ModelAnswerInvalid: None of the probable tokens begins a label.
+            ModelAnswerInvalid: None of the probable tokens begins a label, or the answer opens in other words.
         """
         from langchain_core.messages import HumanMessage
 
-        text = f"{look.question}\n{_ANSWER.format(', '.join(look.answers))}"
+        opening = look.opening if self._taught else ""
+        text = look.text if self._taught else f"{look.question}\n{_ANSWER.format(', '.join(look.answers))}"
         pictures: list[str | dict[str, Any]] = [
             {"type": "image_url", "image_url": {"url": _data_uri(face)}} for face in faces
         ]
         message = HumanMessage([*pictures, {"type": "text", "text": text}])
+        length = 1 + _TOKENS_A_WORD * len(opening.split())
         try:
-            answer = self._model.invoke([message], logprobs=True, top_logprobs=_CHOICES, max_tokens=1)
+            answer = self._model.invoke([message], logprobs=True, top_logprobs=_CHOICES, max_tokens=length)
+        except ModelError:
+            raise
         except Exception as error:  # each client has its own tree of errors
             raise ModelUnavailable(f"The language model gave no answer ({type(error).__name__}).") from error
         tokens = (answer.response_metadata.get("logprobs") or {}).get("content")
         if not tokens:
             raise ModelUnavailable("The server gives no probabilities of tokens.")
-        return _by_answer(look, tokens[0]["top_logprobs"])
+        join = max if self._taught else sum  # what was taught begins each answer with one token
+        return _by_answer(look, _after(opening, tokens)["top_logprobs"], join)
 
 
-def _by_answer(look: Look, choices: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """Sums of the probabilities of the tokens that begin one answer and no other, scaled to 1."""
-    found = dict.fromkeys(look.answers, 0.0)
+def _after(opening: str, tokens: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The token after the opening."""
+    text = ""
+    for token in tokens:
+        if text.strip() == opening:
+            return token
+        text += token["token"]
+    raise ModelAnswerInvalid("The language model's answer does not open in the words it was taught.")
+
+
+def _by_answer(
+    look: Look, choices: Sequence[dict[str, Any]], join: Callable[[list[float]], float]
+) -> dict[str, float]:
+    """What the probabilities of the tokens that begin one answer and no other come to, scaled to 1."""
+    found: dict[str, list[float]] = {answer: [] for answer in look.answers}
     for choice in choices:
         begun = choice["token"].strip().lower()
         meant = [answer for answer in look.answers if begun and answer.startswith(begun)]
         if len(meant) == 1:
-            found[meant[0]] += math.exp(choice["logprob"])
-    total = sum(found.values())
+            found[meant[0]].append(math.exp(choice["logprob"]))
+    joined = {answer: join(some) if some else 0.0 for answer, some in found.items()}
+    total = sum(joined.values())
     if not total:
         raise ModelAnswerInvalid("The language model answered with none of the labels.")
-    return {answer: p / total for answer, p in found.items()}
+    return {answer: p / total for answer, p in joined.items()}
 
 
 def _data_uri(face: RGBImage) -> str:

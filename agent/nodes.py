@@ -44,8 +44,8 @@ async def ingest(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
 def find_faces(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     """Detect faces and choose the subjects: the largest that can be assessed, or what the caller named."""
     context = runtime.context
-    found = detection.detect(context.photo.rgb)
-    context.views = {face.id: FaceView(context.photo, face, commercial_only=context.commercial_only) for face in found}
+    context.views = face_views(context)
+    found = [view.face for view in context.views.values()]
     wanted = list(context.views)
     if state["face"] is not None and found:
         if not 1 <= state["face"] <= len(wanted):
@@ -64,6 +64,12 @@ def find_faces(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
         "subjects": wanted if state["all_faces"] else (good or wanted)[:1],
         "evidence": [to_json(item) for item in _seen(faces)],
     }
+
+
+def face_views(context: Context) -> dict[str, FaceView]:
+    """The photo's faces by id; the same photo gives the same ones, so a run that goes on finds them again."""
+    found = detection.detect(context.photo.rgb)
+    return {face.id: FaceView(context.photo, face, commercial_only=context.commercial_only) for face in found}
 
 
 def _seen(faces: dict[str, Json]) -> list[Evidence]:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextvars import copy_context
 from dataclasses import asdict
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from langgraph.runtime import Runtime
 
-from ..errors import FacewitnessError, ModelError
+from ..errors import FacewitnessError, ModelError, ModelUnavailable
 from . import explain, grounding, template
+from .drafting import Told
 from .nodes import about
-from .running import step
+from .running import step, within
 from .state import Context, Json, State, from_json
 from .verdict import SECTIONS, Brief, Claim, Decision, Reason, Section
 
 REVISIONS = 1
+T = TypeVar("T")
 
 
 @step
@@ -25,7 +29,8 @@ def reason(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     for subject in state["decisions"]:
         brief = _brief(subject, state, runtime.context)
         if subject not in claims:
-            written, written_by[subject], why[subject] = _written(brief, runtime.context)
+            told = partial(copy_context().run, _told, runtime, subject)  # the model calls it from a context of its own
+            written, written_by[subject], why[subject] = _written(brief, runtime.context, told)
         elif _refused(subject, state):
             written = _rewritten(_claims(subject, state), brief, runtime.context)
         else:
@@ -52,12 +57,19 @@ def _refused(subject: str, state: State) -> bool:
     return state["written_by"][subject] == "model" and not all(c["supported"] for c in state["claims"][subject])
 
 
-def _written(brief: Brief, context: Context) -> tuple[Sequence[Claim], str, str | None]:
+def _told(runtime: Runtime[Context], subject: str, number: int, section: str, text: str) -> None:
+    """Pass on what the model writes, as it writes it; nothing of it is checked yet."""
+    draft = {"sentence": number, "section": section, "text": text}
+    runtime.stream_writer({"stage": "reason", "status": "writing", "face": subject, **draft})
+
+
+def _written(brief: Brief, context: Context, told: Told) -> tuple[Sequence[Claim], str, str | None]:
     """The text, who wrote it, and, for the template, why."""
     try:
         if context.model is None or not brief.decision.assessable:
             raise ModelError("no model was asked for" if context.model is None else "there is nothing to reason on")
-        return explain.write(brief, context.model, context.photo.rgb), "model", None
+        model, image = context.model, context.photo.rgb
+        return _in_time(context, lambda: explain.write(brief, model, image, told)), "model", None
     except Exception as error:  # noqa: BLE001 - a verdict never fails for want of a model
         fault = str(error).rstrip(".") if isinstance(error, FacewitnessError) else type(error).__name__
         return template.write(brief), "template", fault
@@ -65,11 +77,21 @@ def _written(brief: Brief, context: Context) -> tuple[Sequence[Claim], str, str 
 
 def _rewritten(claims: tuple[Claim, ...], brief: Brief, context: Context) -> tuple[Claim, ...]:
     """The text with its refused sentences anew; as it was, if the model no longer answers."""
-    assert context.model is not None
+    model, image = context.model, context.photo.rgb
+    assert model is not None
     try:
-        return explain.rewrite(claims, brief, context.model, context.photo.rgb)
+        return _in_time(context, lambda: explain.rewrite(claims, brief, model, image))
     except Exception:  # noqa: BLE001 - what was refused is dropped then
         return claims
+
+
+def _in_time(context: Context, write: Callable[[], T]) -> T:
+    """What is written, unless it takes too long."""
+    seconds = context.model_seconds
+    try:
+        return within(seconds, write)
+    except TimeoutError:
+        raise ModelUnavailable(f"The language model did not finish within {seconds:g} seconds.") from None
 
 
 @step

@@ -13,17 +13,17 @@ NOTHING_RELEVANT = "None of the measurements bears on the question that was aske
 
 FORENSIC = ("manipulation", "synthesis", "morph", "reference_comparison", "compression_traces", "provenance")
 _FACE = ("action_units", "expression")
-# Words of a question, the tools that measure what it is about, and the measurements that answer it.
+# Beginnings of words of a question, the tools that measure what it is about, and the measurements that answer it.
 _TOPICS = (
-    (r"\bau ?\d+|action unit|muscle|facs", ("action_units",), r"^action_units"),
+    (r"au ?\d+|action unit|muscle|facs", ("action_units",), r"^action_units"),
     (r"smil|grin|happy|happi|joy|laugh", _FACE, r"AU0?12|AU0?6\b|smile"),
     (r"\beyes?\b|eyelid|blink|squint|gaze", _FACE, r"AU0?6\b|AU0?5\b|AU0?7\b|AU4[3-6]|eye|gaze"),
     (r"mouth|lip|teeth", _FACE, r"AU(?:10|12|14|15|17|18|20|2[2-8])|mouth|lip"),
-    (r"brow|frown|forehead", _FACE, r"AU0?[124]\b|brow"),
+    (r"(?:eye)?brow|frown|forehead", _FACE, r"AU0?[124]\b|brow"),
     (r"nose", _FACE, r"AU0?9|nose"),
     (r"express|emotion|feel|mood", _FACE, r"^expression|^action_units"),
     (
-        r"pose|turn|head|tilt|look(?:ing|s)? (?:up|down|left|right|away)|profile|yaw|pitch|roll",
+        r"pose|turn|head\b|tilt|look(?:ing|s)? (?:up|down|left|right|away)|facing|which way|profile|yaw|pitch|roll",
         ("head_pose",),
         r"^head_pose",
     ),
@@ -33,7 +33,7 @@ _TOPICS = (
         r"^identity|^sight\.reference",
     ),
     (
-        r"fake|forg|manipul|edit|swap|deepfake|synth|generat|real|authentic|genuine|photoshop|\bai\b",
+        r"fake|forg|manipul|alter|tamper|edit|swap|deep ?fake|synth|generat|(?:un)?real|authentic|genuine|photoshop|ai\b",
         FORENSIC,
         r"^manipulation|^synthesis|^morph|^reference_comparison|^provenance|^compression|^sight",
     ),
@@ -49,7 +49,7 @@ _TOPICS = (
 def tools_for(question: str | None) -> frozenset[str]:
     """Tools that measure what the question is about; empty if it is about nothing that is measured."""
     asked = (clean(question) or "").lower()
-    return frozenset(name for words, names, _ in _TOPICS for name in names if re.search(words, asked))
+    return frozenset(name for words, names, _ in _TOPICS for name in names if re.search(rf"\b(?:{words})", asked))
 
 
 def clean(question: str | None) -> str | None:
@@ -68,7 +68,7 @@ def clean_text(text: str) -> str:
 def relevant(brief: Brief) -> tuple[Evidence, ...]:
     """Evidence that bears on the question: on most of its topics first, measured first; empty without a question."""
     question = (clean(brief.question) or "").lower()
-    wanted = [measures for words, _, measures in _TOPICS if re.search(words, question)]
+    wanted = [measures for words, _, measures in _TOPICS if re.search(rf"\b(?:{words})", question)]
     topics = {item.id: sum(bool(re.search(w, item.measure, re.IGNORECASE)) for w in wanted) for item in brief.evidence}
     bearing = [item for item in brief.evidence if topics[item.id]]
     return tuple(sorted(bearing, key=lambda item: (-topics[item.id], item.status != "ok", item.tool != "expression")))

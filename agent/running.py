@@ -56,6 +56,15 @@ async def in_thread(function: Callable[[], T]) -> T:
     return await future
 
 
+def within(seconds: float, function: Callable[[], T]) -> T:
+    """What the function returns or raises; it goes on in a daemon thread where it takes longer.
+
+    Raises:
+        TimeoutError: It takes longer.
+    """
+    return asyncio.run(asyncio.wait_for(in_thread(function), seconds))
+
+
 def _from_thread(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
     """Hand a result to the loop; an abandoned tool may finish after the loop has closed."""
     try:
@@ -87,6 +96,14 @@ async def branch(
     task: Task, runtime: Runtime[Context], measure: Callable[[Task, Context], list[Evidence]]
 ) -> dict[str, Any]:
     """Run one measurement; a failing, missing or slow one becomes evidence that says so."""
+    # Not LangGraph's max_concurrency: there, what a tool gave would wait to be kept until all others have begun.
+    async with runtime.context.slots:
+        return await _measured(task, runtime, measure)
+
+
+async def _measured(
+    task: Task, runtime: Runtime[Context], measure: Callable[[Task, Context], list[Evidence]]
+) -> dict[str, Any]:
     name, face = task["tool"], task["face"]
     runtime.stream_writer({"stage": name, "face": face, "status": "started"})
     started = time.perf_counter()

@@ -47,10 +47,15 @@ class Look:
     pictures: int = 1
 
     @property
+    def text(self) -> str:
+        """The user's turn without its pictures."""
+        listed = ", ".join(f"e{number} {name}" for number, name in enumerate(self.seen, 1))
+        return f"{self.question}\nSee {listed}."
+
+    @property
     def prompt(self) -> str:
         """The user's turn, with a mark for each picture."""
-        listed = ", ".join(f"e{number} {name}" for number, name in enumerate(self.seen, 1))
-        return f"{'<image>' * self.pictures}{self.question}\nSee {listed}."
+        return "<image>" * self.pictures + self.text
 
 
 FORGERY = Look(

@@ -6,10 +6,11 @@ So the state knows a photo only by its sha256, and pixels never reach a disk.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Annotated, Any, TypedDict
+from typing import TYPE_CHECKING, Annotated, Any, NotRequired, TypedDict
 
 from ..tools.evidence import Evidence, ModelCard, Picture, Region
 from ..tools.face import FaceView, Reference
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from .sight import Looker
 
 Json = dict[str, Any]
+
+PARALLEL_TOOLS = 4
 
 
 def add_evidence(old: list[Json], new: list[Json]) -> list[Json]:
@@ -50,6 +53,7 @@ class Request(TypedDict):
     question: str | None
     face: int | None
     all_faces: bool
+    options: NotRequired[Json]
 
 
 class State(Request):
@@ -82,7 +86,9 @@ class Context:
         adapter: What the model that looks has learned of that person, if it has.
         commercial_only: Take no weights whose terms do not allow commercial use.
         tool_seconds: After this long a tool, or a look, is given up.
+        model_seconds: After this long a model that writes is given up, for the template.
         more_tools: How many tools beyond the policy's plan a tool-calling model may ask for.
+        slots: How many tools may run at the same time.
         views: Faces of the photo by id, filled when faces are found.
         drawn: Vector overlays by face and measure, as the tools gave them.
         pictures: The same by evidence id.
@@ -98,7 +104,9 @@ class Context:
     adapter: Adapter | None = None
     commercial_only: bool = False
     tool_seconds: float = 10.0
+    model_seconds: float = 120.0
     more_tools: int = 4
+    slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(PARALLEL_TOOLS))
     views: dict[str, FaceView] = field(default_factory=dict)
     drawn: dict[tuple[str | None, str], Picture] = field(default_factory=dict)
     pictures: dict[str, Picture] = field(default_factory=dict)

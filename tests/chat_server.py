@@ -7,6 +7,23 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
 
+_PIECE = 7  # characters
+
+
+def _whole(choice: dict[str, Any]) -> bytes:
+    reply = {"id": "1", "object": "chat.completion", "created": 0, "model": "m", "choices": [{"index": 0, **choice}]}
+    return json.dumps(reply).encode()
+
+
+def _stream(choice: dict[str, Any]) -> bytes:
+    text = choice["message"]["content"]
+    pieces = [text[start : start + _PIECE] for start in range(0, len(text), _PIECE)]
+    deltas = [{"delta": {"role": "assistant", "content": piece}, "finish_reason": None} for piece in pieces]
+    ends = [*deltas, {"delta": {}, "finish_reason": "stop"}]
+    head = {"id": "1", "object": "chat.completion.chunk", "created": 0, "model": "m"}
+    lines = [json.dumps({**head, "choices": [{"index": 0, **end}]}) for end in ends]
+    return "".join(f"data: {line}\n\n" for line in [*lines, "[DONE]"]).encode()
+
 
 class ChatServer:
     """Runs from its creation until ``close``.
@@ -25,11 +42,10 @@ class ChatServer:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 outer.requests.append({"authorization": self.headers["Authorization"], **json.loads(body)})
-                choice = {"index": 0, **outer.choice()}
-                reply = {"id": "1", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice]}
-                data = json.dumps(reply).encode()
+                streamed = bool(outer.requests[-1].get("stream"))
+                data = (_stream if streamed else _whole)(outer.choice())
                 self.send_response(outer.status)
-                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Type", "text/event-stream" if streamed else "application/json")
                 self.send_header("Content-Length", str(len(data)))
                 self.end_headers()
                 self.wfile.write(data)

@@ -47,8 +47,16 @@ class ScriptedModel(BaseChatModel):
         self._requests.append(str(messages[-1].text))
         script = self.scripts[min(len(self._requests), len(self.scripts)) - 1]
         brief, _, refused = self._requests[-1].removeprefix("The examination:\n").partition("\nThe sentences:\n")
-        answer = json.dumps(script(json.loads(brief), json.loads(refused or "[]")))
+        answer = json.dumps(_form(script(json.loads(brief), json.loads(refused or "[]"))))
         return ChatResult(generations=[ChatGeneration(message=AIMessage(answer))])
+
+
+def _form(sentences: Any) -> Any:
+    """The JSON that is asked for: by section, or, of sentences written anew, one list."""
+    if all("section" in sentence for sentence in sentences):
+        sections = dict.fromkeys(sentence["section"] for sentence in sentences)
+        return {name: [item for item in sentences if item["section"] == name] for name in sections}
+    return {"sentences": sentences}
 
 
 def true_sentences(brief: Json, _: list[Json]) -> list[Json]:

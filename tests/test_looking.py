@@ -279,17 +279,23 @@ class Server(ChatServer):
     def __init__(self) -> None:
         super().__init__()
         self.tokens: Mapping[str, float] | None = {}
+        self.opening: tuple[str, ...] = ()
 
     def choice(self) -> dict[str, Any]:
         made: dict[str, Any] = {"message": {"role": "assistant", "content": "x"}, "finish_reason": "length"}
         if self.tokens is not None:
             top = [{"token": token, "logprob": math.log(p), "bytes": None} for token, p in self.tokens.items()]
-            made["logprobs"] = {"content": [{"token": "x", "logprob": 0.0, "bytes": None, "top_logprobs": top}]}
+            before = [{"token": word, "logprob": 0.0, "bytes": None, "top_logprobs": []} for word in self.opening]
+            last = {"token": "x", "logprob": 0.0, "bytes": None, "top_logprobs": top}
+            made["logprobs"] = {"content": [*before, last]}
         return made
 
     @property
     def looker(self) -> lookers.Served:
-        model = chat_models.open_model(f"{self.address}#eyes?vision")
+        return self.opened("#eyes?vision")
+
+    def opened(self, name: str) -> lookers.Served:
+        model = chat_models.open_model(f"{self.address}{name}")
         assert model is not None
         return lookers.Served(model)
 
@@ -307,7 +313,7 @@ def test_a_server_is_asked_for_the_label_and_its_tokens_are_read(server: Server,
     assert item.value == pytest.approx(0.48 / 0.78, abs=0.005)
     assert (item.probability, item.model) == (None, ModelCard("eyes", "as served", None, "unknown", None))
     (request,) = server.requests
-    assert (request["logprobs"], request["top_logprobs"], request["temperature"]) == (True, 10, 0)
+    assert (request["logprobs"], request["top_logprobs"], request["temperature"]) == (True, 20, 0)
     (message,) = request["messages"]
     picture, text = message["content"]
     assert text["text"] == (
@@ -324,6 +330,20 @@ def test_a_server_sees_both_faces(server: Server, view: FaceView) -> None:
     found = server.looker.probabilities(REFERENCE, [looking.crop(view)] * 2)
     assert found == pytest.approx(dict(zip(REFERENCE.answers, (5 / 9, 2 / 9, 2 / 9, 0), strict=True)))
     assert [part["type"] for part in server.requests[0]["messages"][0]["content"]] == ["image_url", "image_url", "text"]
+
+
+def test_an_adapter_that_was_taught_to_look_is_asked_as_it_was_taught(server: Server, view: FaceView) -> None:
+    looker = server.opened("#base?vision&look=eyes")
+    server.tokens, server.opening = {" authentic": 0.25, " manip": 0.75, " m": 0.1}, ("The", " ver", "dict", " is")
+    found = looker.probabilities(FORGERY, [looking.crop(view)])
+    assert found == {"authentic": 0.25, "manipulated": 0.75, "synthetic": 0, "inconclusive": 0}
+    (request,) = server.requests
+    assert request["model"] == looker.card().name == "eyes"
+    picture, text = request["messages"][0]["content"]
+    assert "<image>" + text["text"] == FORGERY.prompt and picture["type"] == "image_url"
+    server.opening = ("I", " say")
+    with pytest.raises(ModelAnswerInvalid, match="does not open"):
+        looker.probabilities(FORGERY, [looking.crop(view)])
 
 
 def test_a_server_without_probabilities_or_label_is_named(server: Server, view: FaceView) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from rich.console import Console
 
-from facewitness.agent import chat_models, nodes, plan, template
+from facewitness.agent import chat_models, nodes, plan, reasoning, running, template
 from facewitness.agent import examine as job
 from facewitness.agent.examine import examine
 from facewitness.agent.graph import build_graph
@@ -132,6 +133,35 @@ def test_without_an_answer_the_template_writes_and_nothing_is_counted(astronaut:
     assert (record.explanation.written_by, record.explanation.grounding) == ("template", None)
     assert record.explanation.why_template == "The language model gave no answer (ConnectionError)"
     assert checked(record.explanation) == ""
+
+
+def test_a_model_that_takes_too_long_is_given_up(astronaut: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It never comes back; the verdict does, with the reason in the record."""
+    monkeypatch.setattr(reasoning, "within", lambda seconds, write: running.within(0.2, write))
+    never = threading.Event()
+
+    def waiting(brief: Json, refused: list[Json]) -> list[Json]:
+        never.wait(60)
+        return []
+
+    record = examine(astronaut, model=ScriptedModel(scripts=(waiting,)))
+    never.set()
+    assert record.verdict.assessable and record.explanation.written_by == "template"
+    assert record.explanation.why_template == "The language model did not finish within 120 seconds"
+
+
+def test_the_text_is_told_before_it_is_checked(astronaut: Path) -> None:
+    events: list[Json] = []
+    model = chat_models.open_model("embedded")
+    assert model is not None
+    record = job.examine_all(astronaut, model=model, all_faces=False, on_progress=events.append).records[0]
+    drafts = [event for event in events if event.get("status") == "writing"]
+    assert all(draft["stage"] == "reason" and draft["face"] == "f1" for draft in drafts)
+    told: dict[int, str] = {}
+    for draft in drafts:
+        told[draft["sentence"]] = told.get(draft["sentence"], "") + draft["text"]
+    written = [claim.text for claim in record.explanation.claims]
+    assert len(drafts) > 2 * len(told) and sum(text.strip() in written for text in told.values()) > len(told) / 2
 
 
 def request_for(photo: Any) -> Any:

@@ -229,8 +229,10 @@ def test_from_a_run_to_what_ships_and_back(tmp_path: Path, monkeypatch: pytest.M
     """On a small language model in place of SmolLM2: adapter, shipped files, transformers, checkpoint."""
     torch = pytest.importorskip("torch")
     transformers = pytest.importorskip("transformers")
-    pytest.importorskip("peft")
-    from facewitness.finetune.vlm import embedded, export, models, recipe, ship
+    peft = pytest.importorskip("peft")
+    from safetensors.numpy import load_file
+
+    from facewitness.finetune.vlm import embedded, export, models, recipe, ship, shipped
     from facewitness.finetune.vlm.layouts import Layout
 
     from . import vlm_models
@@ -269,6 +271,20 @@ def test_from_a_run_to_what_ships_and_back(tmp_path: Path, monkeypatch: pytest.M
             untrained = trained(**inputs).logits
     torch.testing.assert_close(found, expected, rtol=0, atol=0.02)  # the tower's frozen part was rounded to half
     assert (untrained - expected).abs().max() > 0.2
+
+    apart = ["export", "--shipped", str(tmp_path / "shipped"), "--out", str(tmp_path / "lone")]
+    monkeypatch.setattr(sys, "argv", [*apart, "--adapter", str(tmp_path / "lora")])
+    export.main()
+    lone = transformers.AutoModelForImageTextToText.from_pretrained(tmp_path / "lone")
+    with shipped.quiet():
+        joined = peft.PeftModel.from_pretrained(lone, str(tmp_path / "lora")).eval()
+    with torch.inference_mode():
+        torch.testing.assert_close(joined(**inputs).logits, expected, rtol=0, atol=0.02)
+        with joined.disable_adapter():
+            assert (joined(**inputs).logits - expected).abs().max() > 0.2
+    assert export.export(run, tmp_path / "lone2", tmp_path / "lora2") == tmp_path / "lone2"
+    held = [load_file(tmp_path / name / "adapter_model.safetensors") for name in ("lora", "lora2")]
+    assert held[0].keys() == held[1].keys() and all(".lora_" in name for name in held[0])
 
     further = recipe.configure("embedded", [f"start={tmp_path / 'shipped'}", "rank=4"])  # another alpha
     going_on = models.adapted(further, models.base(further, tmp_path / "further"))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from ..errors import FacewitnessError, InputError, InvalidOption
-from . import data, finetune, models, people, serve
+from . import ask, data, evaluate, finetune, model_server, models, people, serve
 
 if TYPE_CHECKING:
     from ..tools.image import Photo
@@ -25,13 +25,18 @@ app = typer.Typer(
 )
 app.add_typer(models.app, name="models", help="Weights: list, pull, verify.")
 app.add_typer(data.app, name="data", help="Instruction data: show.")
+app.add_typer(evaluate.app, name="eval")
 app.add_typer(finetune.app, name="finetune", help="Learn one person: person.")
 app.add_typer(serve.keys, name="keys", help="API keys: create, list, revoke.")
+app.command()(ask.ask)
 app.command()(people.enroll)
 app.command("people")(people.people)
 app.command()(people.forget)
 app.command()(serve.api)
+app.command()(serve.chat)
 app.command()(serve.verify)
+app.command()(model_server.serve)
+app.add_typer(model_server.adapters, name="adapters")
 
 INTERRUPTED = 130  # what Typer makes of Ctrl-C
 COMMERCIAL_HELP = "Use no weights whose terms do not allow commercial use."

@@ -116,18 +116,23 @@ def render(examination: Examination) -> str:
         script=Markup(script),  # noqa: S704 - our own file
         css_hash=_csp_hash(css),
         script_hash=_csp_hash(script),
-        photo=_data_uri(Image.fromarray(rgb)),
+        photo=data_uri(Image.fromarray(rgb)),
         width=rgb.shape[1],
         height=rgb.shape[0],
         sections=sections,
-        scale=_png_uri(heat.scale()),
+        scale=png_uri(heat.scale()),
         first=examination.records[0],
     )
 
 
-@cache
 def _template() -> Template:
-    loader = FileSystemLoader(Path(__file__).parent / "templates")
+    return environment().get_template("page.html.j2")
+
+
+@cache
+def environment(*folders: Path) -> Environment:
+    """Templates of the page, and of further folders, with the filters that both need; every value is escaped."""
+    loader = FileSystemLoader([*folders, Path(__file__).parent / "templates"])
     environment = Environment(
         loader=loader,
         autoescape=True,
@@ -139,7 +144,7 @@ def _template() -> Template:
     environment.filters |= {"percent": percent, "words": words, "moment": _moment, "checked": checked}
     environment.globals |= {"statuses": STATUSES, "tones": TONES, "measurement": measurement}
     environment.globals |= {"heat_uri": _heat_uri, "contours": heat.contours, "level": heat.LEVEL, "position": position}
-    return environment.get_template("page.html.j2")
+    return environment
 
 
 def _visible(value: object) -> object:
@@ -182,7 +187,7 @@ def _section(record: Record, examination: Examination, index: int) -> dict[str, 
         "close_up": close_up
         and {
             "box": close_up,
-            "uri": _data_uri(overlays.crop(examination.photo.rgb, close_up)),
+            "uri": data_uri(overlays.crop(examination.photo.rgb, close_up)),
         },
         "subject": next((face for face in record.faces if face.id == record.subject), None),
     }
@@ -214,17 +219,18 @@ def _moment(record: Record) -> str:
     return f"{at.day} {at:%B %Y, %H:%M} UTC"
 
 
-def _data_uri(image: Image.Image) -> str:
+def data_uri(image: Image.Image) -> str:
     """A JPEG of at most ``EMBEDDED_SIDE`` pixels a side, made from the pixels alone."""
     image.thumbnail((EMBEDDED_SIDE, EMBEDDED_SIDE), Image.Resampling.LANCZOS)
     return "data:image/jpeg;base64," + base64.b64encode(_save(image, "JPEG", quality=88)).decode()
 
 
 def _heat_uri(picture: Picture) -> str:
-    return _png_uri(heat.coloured(heat.smoothed(picture, HEAT_SIDE)))
+    return png_uri(heat.coloured(heat.smoothed(picture, HEAT_SIDE)))
 
 
-def _png_uri(rgba: NDArray[np.uint8]) -> str:
+def png_uri(rgba: NDArray[np.uint8]) -> str:
+    """A PNG of RGBA pixels."""
     return "data:image/png;base64," + base64.b64encode(_save(Image.fromarray(rgba), "PNG", optimize=True)).decode()
 
 

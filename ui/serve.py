@@ -1,4 +1,4 @@
-"""The commands around the HTTP API: ``api``, ``keys`` and ``verify``."""
+"""The commands around the HTTP API: ``api``, ``chat``, ``keys`` and ``verify``."""
 
 from __future__ import annotations
 
@@ -38,6 +38,7 @@ def api(
         float, typer.Option(min=1, help="Seconds until an examination that a killed process left is begun again.")
     ] = 30,
     keep_days: Annotated[int, typer.Option(min=1, help="Days after which a finished verdict is deleted.")] = 30,
+    with_chat: Annotated[bool, typer.Option("--chat", help="Serve the chat, too, under /chat.")] = False,
 ) -> None:
     """Serve the HTTP API."""
     from ..agent.chat_models import open_model
@@ -45,6 +46,8 @@ def api(
     with _installed():
         from .api.server import serve
         from .api.settings import DAY, Settings
+    if with_chat:
+        _need_chat()
     open_model(model)  # a specification that cannot be used is refused now, not by the first examination
     settings = Settings(
         database=database,
@@ -56,19 +59,66 @@ def api(
         queue=queue,
         lease=lease,
         retention=keep_days * DAY,
+        chat=with_chat,
     )
     serve(settings, host, port)
 
 
+def chat(
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; beyond this machine it takes API keys.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 7860,
+    database: Database = None,
+    model: Annotated[
+        str, typer.Option(envvar="FACEWITNESS_MODEL", help="Who writes the reasoning, as for examine.")
+    ] = "embedded",
+    commercial_only: Annotated[
+        bool, typer.Option("--commercial-only", envvar="FACEWITNESS_COMMERCIAL_ONLY", help="As for examine.")
+    ] = False,
+    evaluation: Annotated[
+        Path | None, typer.Option(help="Folder of a run of `facewitness eval` to look through in the chat.")
+    ] = None,
+    browse: Annotated[bool, typer.Option("--open/--no-open", help="Open it in the browser.")] = True,
+) -> None:
+    """Open the chat: drop a photo, see the evidence, ask why."""
+    from ..agent.chat_models import open_model
+
+    with _installed("ui"):
+        from .api.server import serve
+        from .api.settings import Settings
+    _need_chat()
+    open_model(model)
+    if evaluation is not None:
+        from .chat.evaluation import Evaluation
+
+        _ = Evaluation(evaluation).run  # refused now, not by the first visitor
+    settings = Settings(
+        database=database, model=model, commercial_only=commercial_only, chat=True, evaluation=evaluation
+    )
+    serve(settings, host, port, page="/chat/", browse=browse)
+
+
+def _need_chat() -> None:
+    """Refuse at once where the chat's packages are missing; loading them takes seconds."""
+    from importlib.util import find_spec
+
+    from ..errors import InvalidOption
+
+    for package in ("gradio", "fpdf"):
+        if find_spec(package) is None:
+            raise InvalidOption(f"The chat needs {package}: install facewitness[ui].")
+
+
 @contextmanager
-def _installed() -> Iterator[None]:
-    """Say what to install where a package of the API is missing."""
+def _installed(extra: str = "api") -> Iterator[None]:
+    """Say what to install where a package of the API or the chat is missing."""
     from ..errors import InvalidOption
 
     try:
         yield
     except ImportError as error:
-        raise InvalidOption(f"This needs {error.name}: install facewitness[api].") from None
+        raise InvalidOption(f"This needs {error.name}: install facewitness[{extra}].") from None
 
 
 def _keys(database: str | None) -> ApiKeys:

@@ -33,6 +33,10 @@ STAGES = {
     "reason": "Writing the reasoning",
     "check_grounding": "Checking every sentence against the evidence",
     "report": "Making the record",
+    "zoom": "Looking closer",
+    "detect_at_scale": "Asking the detectors at another size",
+    "counterfactual": "Deciding again with other evidence",
+    "think": "Asking the language model",
 }
 BAR = 24
 FINDINGS = 3

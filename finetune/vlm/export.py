@@ -1,16 +1,19 @@
 """A finished run as one checkpoint: the adapter merged, in the layout that both transformers and vLLM load.
 
 Run: ``python -m facewitness.finetune.vlm.export --run DIR --out DIR``; ``--shipped DIR`` in place of ``--run``
-takes the embedded model as it ships.
+takes the embedded model as it ships. With ``--adapter DIR`` LoRA is not merged but written there, so that one served
+base can take several.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 from pathlib import Path
 from typing import Any
 
+from peft import PeftModel, get_peft_model_state_dict
 from safetensors import safe_open
 from safetensors.torch import save_file
 
@@ -29,36 +32,59 @@ def main() -> None:
     given.add_argument("--run", type=Path, help="folder of a finished run")
     given.add_argument("--shipped", type=Path, help="folder of sight.safetensors and sight.json")
     parser.add_argument("--out", type=Path, required=True, help="folder for the checkpoint")
+    parser.add_argument("--adapter", type=Path, help="folder for LoRA, which is merged if this is not given")
     options = parser.parse_args()
-    command(lambda: export(options.run, options.out) if options.run else unpack(options.shipped, options.out))
+    write, source = (export, options.run) if options.run else (unpack, options.shipped)
+    command(lambda: write(source, options.out, options.adapter))
 
 
-def export(run: Path, out: Path) -> Path:
-    """Write the merged model and its processor.
+def export(run: Path, out: Path, adapter: Path | None = None) -> Path:
+    """Write the model and its processor.
 
     Args:
         run: Folder of a finished run.
         out: Folder for the checkpoint.
+        adapter: Folder for LoRA, which is merged if this is None.
 
     Raises:
         InvalidOption: The run is not finished, or there is none.
         WeightsMissing, WeightsRefused: Its base cannot be had.
     """
     recipe = configuration(run)
-    return _write(merged(recipe, run), models.processor(recipe, run), out)
+    model = _trained(recipe, run)
+    if adapter:
+        _write_adapter(model, adapter)
+    base = model.unload() if adapter else model.merge_and_unload()
+    return _write(base.eval(), models.processor(recipe, run), out)
 
 
-def unpack(folder: Path, out: Path) -> Path:
+def unpack(folder: Path | None, out: Path, adapter: Path | None = None) -> Path:
     """Write the embedded model as it ships, and its processor.
 
     Args:
-        folder: Of ``sight.safetensors`` and ``sight.json``.
+        folder: Of ``sight.safetensors`` and ``sight.json``; the registered ones if None.
         out: Folder for the checkpoint.
+        adapter: As for ``export``.
 
     Raises:
         WeightsMissing, WeightsRefused: The files, or the language model, cannot be had.
     """
-    return _write(*shipped.load(folder), out)
+    model, processor = shipped.load(folder, merged=adapter is None)
+    if adapter:
+        with_lora = shipped.adapted(model, folder)
+        _write_adapter(with_lora, adapter)
+        model = with_lora.unload()
+    return _write(model, processor, out)
+
+
+def _write_adapter(model: PeftModel, out: Path) -> None:
+    """LoRA alone: servers take no whole modules in an adapter, so those go into the base."""
+    tensors = {name: value for name, value in get_peft_model_state_dict(model).items() if ".lora_" in name}
+    config = copy.copy(model.peft_config["default"])
+    config.modules_to_save, config.base_model_name_or_path, config.inference_mode = None, None, True
+    out.mkdir(parents=True, exist_ok=True)
+    save_file({name: value.contiguous() for name, value in tensors.items()}, out / "adapter_model.safetensors")
+    config.save_pretrained(str(out))
 
 
 def _write(model: Any, processor: Any, out: Path) -> Path:
@@ -90,8 +116,13 @@ def configuration(run: Path) -> Recipe:
 
 
 def merged(recipe: Recipe, run: Path) -> Any:
-    """The base with what was trained; QLoRA's matrices go into the base as it was before it was quantised."""
-    return models.trained(recipe.model_copy(update={"quantise": "no"}), run).merge_and_unload().eval()
+    """The base with what was trained."""
+    return _trained(recipe, run).merge_and_unload().eval()
+
+
+def _trained(recipe: Recipe, run: Path) -> PeftModel:
+    """QLoRA's matrices go with the base as it was before it was quantised."""
+    return models.trained(recipe.model_copy(update={"quantise": "no"}), run)
 
 
 def rename(folder: Path) -> None:

@@ -8,9 +8,6 @@ holds all that was trained, for every stage, and the base stays as it was publis
 from __future__ import annotations
 
 import re
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -144,7 +141,7 @@ def adapted(recipe: Model, model: nn.Module) -> PeftModel:
     )
     if recipe.checkpointing:
         model.activation_checkpointing_enable({"use_reentrant": False})
-    with _quiet():
+    with shipped.quiet():
         found = get_peft_model(model, config)
     for value in tuned(found).values():
         value.data = value.data.float()
@@ -158,7 +155,7 @@ def trained(recipe: Model, run: Path, device: torch.device | str = "cpu") -> Pef
     adapter = run / ADAPTER
     if not adapter.is_dir():
         raise InvalidOption(f"{run} holds no finished training.")
-    with _quiet():
+    with shipped.quiet():
         return PeftModel.from_pretrained(base(recipe, run, device), str(adapter)).eval()
 
 
@@ -187,14 +184,6 @@ def vision_layers(model: nn.Module, count: int) -> list[str]:
     if count > used:
         raise InvalidOption(f"The vision tower has {used} layers in use: --set vision_layers={used} at most.")
     return [f"{names.vision}.{names.layers}.{number}" for number in range(used - count, used)]
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """PEFT asks by a name that transformers has changed."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".*is_gradient_checkpointing", FutureWarning)
-        yield
 
 
 def _config(recipe: Model, place: str) -> Any:

@@ -68,4 +68,8 @@ def create_app(service: Service) -> FastAPI:
     app.add_middleware(Guard)
     for module in (verdicts, chat, info):
         app.include_router(module.router)
+    if service.settings.chat:
+        from ..chat.app import mount
+
+        mount(app, service)
     return app

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ...errors import FacewitnessError, NotPermitted
 from . import problems
+from .metrics import Metrics
 
 _HOST = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d+)?", re.IGNORECASE)
 _log = logging.getLogger(__name__)
@@ -36,6 +37,7 @@ class Guard:
             await self.app(scope, receive, send)
             return
         started, state = time.perf_counter(), scope.setdefault("state", {})
+        metrics: Metrics = scope["app"].state.service.metrics  # a mounted app puts itself in the scope
         status = 0
 
         async def send_with_headers(message: Message) -> None:
@@ -53,7 +55,7 @@ class Guard:
                 _log.error("request failed: %s", type(error).__name__)
             if status == 0:
                 await problems.handle(Request(scope), error)(scope, receive, send_with_headers)
-        _note(scope, state, status, time.perf_counter() - started)
+        _note(metrics, scope, state, status, time.perf_counter() - started)
 
 
 def _check_origin(scope: Scope) -> None:
@@ -71,9 +73,9 @@ def _add_headers(headers: MutableHeaders, state: MutableMapping[str, Any]) -> No
         headers.update(state["standing"].headers())
 
 
-def _note(scope: Scope, state: MutableMapping[str, Any], status: int, seconds: float) -> None:
+def _note(metrics: Metrics, scope: Scope, state: MutableMapping[str, Any], status: int, seconds: float) -> None:
     """Method, route as declared, status and time: no address, no id, no query."""
     route = getattr(scope.get("route"), "path", "unknown")
-    scope["app"].state.service.metrics.request(scope["method"] if route != "unknown" else "OTHER", route, status)
+    metrics.request(scope["method"] if route != "unknown" else "OTHER", route, status)
     principal = state.get("principal", "-")
     _log.info("%s %s %s %.0f ms key=%s", scope["method"], route, status, seconds * 1000, principal)

@@ -6,6 +6,8 @@ import ipaddress
 import logging
 import socket
 import sys
+import threading
+import webbrowser
 
 import uvicorn
 
@@ -18,8 +20,15 @@ DRAIN = 10
 """Seconds that open connections get when the process is asked to end."""
 
 
-def serve(settings: Settings, host: str, port: int) -> None:
+def serve(settings: Settings, host: str, port: int, page: str = "", browse: bool = False) -> None:
     """Serve until the process is asked to end; ``port`` 0 takes a free one, which the first line on stderr names.
+
+    Args:
+        settings: See ``Settings``.
+        host: Address to listen on.
+        port: Its port.
+        page: Path that the first line on stderr names, too.
+        browse: Open that in the user's browser.
 
     Raises:
         InvalidOption: The address cannot be had, or is open to others while there are no API keys.
@@ -33,8 +42,11 @@ def serve(settings: Settings, host: str, port: int) -> None:
     except OSError as error:
         raise InvalidOption(f"The address cannot be used ({error.strerror}).") from None
     name = f"[{host}]" if ":" in host else host
-    print(f"facewitness: listening on http://{name}:{listener.getsockname()[1]}", file=sys.stderr, flush=True)
+    address = f"http://{name}:{listener.getsockname()[1]}{page}"
+    print(f"facewitness: listening on {address}", file=sys.stderr, flush=True)
     _log_to_stderr()
+    if browse:  # it waits for the listener until the server runs
+        threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
     http_server(service).run(sockets=[listener])
 
 

@@ -31,6 +31,8 @@ class Settings:
         queue: Examinations of all keys that may wait or run.
         lease: Seconds after which an examination that gives no sign of life is begun again.
         retention: Seconds after which a finished verdict is deleted.
+        chat: Serve the chat, too; that takes Gradio.
+        evaluation: Folder of a run of ``facewitness eval`` that visitors of the chat may look through.
     """
 
     folder: Path = field(default_factory=home)
@@ -43,3 +45,5 @@ class Settings:
     queue: int = 100
     lease: float = 30.0
     retention: float = 30 * DAY
+    chat: bool = False
+    evaluation: Path | None = None

@@ -141,8 +141,8 @@ async def events(
 ) -> AsyncIterator[ServerSentEvent]:
     """Server-sent events, from the first or after `Last-Event-ID`.
 
-    `stage` (a step began or ended), `evidence` (what a tool found), `sentence` (of the explanation, after it was
-    checked against the evidence), `restarted` (an earlier attempt did not end), and at the end `done` or `failed` with
+    `stage` (a step began or ended), `evidence` (what a tool found), `draft` (what the model adds to a sentence of the
+    explanation, not yet checked), `sentence` (of the explanation, checked against the evidence), `restarted` (an earlier attempt did not end), and at the end `done` or `failed` with
     what `GET` answers.
     """
     jobs = request.app.state.service.jobs

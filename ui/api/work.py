@@ -27,6 +27,7 @@ POLL = 0.25
 FLUSH = 0.1
 SWEEP = 60.0
 REPORT = "report.html"
+DRAFT = "draft"
 _log = logging.getLogger(__name__)
 
 
@@ -100,9 +101,7 @@ class Worker(threading.Thread):
             model=self._settings.model,
             commercial_only=self._settings.commercial_only or options.commercial_only,
             all_faces=False,
-            on_progress=lambda progress: tell(
-                {"event": "evidence" if "finding" in progress else "stage", "data": progress}
-            ),
+            on_progress=lambda progress: tell({"event": _kind(progress), "data": progress}),
         )
 
     def _finish(self, claim: Claim, examination: Examination) -> None:
@@ -116,6 +115,12 @@ class Worker(threading.Thread):
     def _fail(self, claim: Claim, error: FacewitnessError) -> None:
         if self._leases.finish(claim, {"problem": problems.problem_of(error)}, failed=True):
             self._metrics.failure(error.code)
+
+
+def _kind(progress: Json) -> str:
+    if progress["status"] == "writing":
+        return DRAFT
+    return "evidence" if "finding" in progress else "stage"
 
 
 def _sentences(record: Record) -> list[Json]:
@@ -164,7 +169,11 @@ class _Pulse:
 
     def _tell(self, event: Json) -> None:
         with self._lock:
-            self._events.append(event)
+            if event["event"] == DRAFT and self._events and _same_sentence(self._events[-1], event):
+                told = self._events[-1]["data"]
+                self._events[-1] = {**event, "data": {**told, "text": told["text"] + event["data"]["text"]}}
+            else:
+                self._events.append(event)
 
     def _run(self) -> None:
         beaten = time.monotonic()
@@ -180,6 +189,12 @@ class _Pulse:
             self._leases.beat(self._claim, events)
         except Exception as error:  # noqa: BLE001 - the next beat may come through; else the lease runs out
             _log.error("pulse: %s", type(error).__name__)
+
+
+def _same_sentence(one: Json, other: Json) -> bool:
+    """Whether two pieces of drafts can be told as one."""
+    place = ("face", "section", "sentence")
+    return one["event"] == DRAFT and all(one["data"][name] == other["data"][name] for name in place)
 
 
 class Sweeper(threading.Thread):

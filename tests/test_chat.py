@@ -1,0 +1,282 @@
+"""The chat without a browser: its words, panels, uploads, reports, feedback, sign-in and Gradio's settings."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import stat
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from facewitness.agent.examine import examine_all
+from facewitness.agent.record import Record
+from facewitness.errors import InputError, SignatureInvalid
+from facewitness.tools.image import load
+from facewitness.ui.api.database import Database
+from facewitness.ui.api.masterkey import open_vault
+from facewitness.ui.api.settings import Settings
+from facewitness.ui.api.signing import Signer, public_keys, verify
+from facewitness.ui.chat import feedback, panels, reports, stage, uploads
+from facewitness.ui.chat.examples import EXAMPLES, FOLDER
+from facewitness.ui.chat.running import Stopped, Work
+from facewitness.ui.chat.session import Case, Found, Session, Turn
+from facewitness.ui.chat.speaker import speaker
+from facewitness.ui.chat.steps import Steps
+from facewitness.ui.chat.text import ASSETS, next_step, words
+
+from .api_server import Running, running
+
+HOSTILE = "<script>alert(1)</script>"
+
+
+@pytest.fixture(scope="module")
+def case() -> Case:
+    photo, known = load(FOLDER / "astronaut-bent.jpg"), load(FOLDER / "astronaut.jpg")
+    steps = Steps()
+    question = HOSTILE
+    made = examine_all(photo, [known], model="none", all_faces=False, question=question, on_progress=steps.note)
+    steps.end("done")
+    case = Case(photo, (known,))
+    case.add(Found(made, steps))
+    return case
+
+
+def test_every_word_is_used_and_none_is_missing() -> None:
+    sources = "".join(path.read_text() for folder in (ASSETS, ASSETS.parent) for path in folder.glob("*.*"))
+    sources = sources.replace((ASSETS / "en.toml").read_text(), "")
+    unused = []
+    for section, held in words().items():
+        for key, text in held.items() if isinstance(held, dict) else ():
+            dynamic = isinstance(text, dict) or key.startswith("status_") or section == "problem"
+            if not dynamic and not re.search(rf"\b{section}\b.{{0,3000}}\b{key}\b|\b{key}\b", sources, re.S):
+                unused.append(f"{section}.{key}")
+    assert unused == []
+    for name in re.findall(r"\bt\.([a-z_]+)\.([a-z_]+)\b", sources):
+        assert name[1] in words()[name[0]], name
+
+
+def test_panels_show_the_record_and_escape_what_is_not_ours(case: Case) -> None:
+    session = Session("local", cases=[case])
+    html = {name: getattr(panels, name)(case) for name in ("photo", "verdict", "steps", "talk", "evidence")}
+    html["strip"] = panels.strip(session)
+    assert "A forgery of the person" in html["verdict"]
+    assert all("<script" not in text for text in html.values())
+    assert "&lt;script&gt;" in html["verdict"]
+    record = case.record
+    assert record is not None
+    for item in record.evidence:
+        assert f'data-ids="{item.id}"' in html["evidence"]
+    for claim in record.explanation.claims:
+        assert f'data-ids="{" ".join(claim.evidence)}"' in html["talk"]
+    assert html["verdict"].count('class="zone"') == 4
+    assert "not measurable" in html["photo"]
+
+
+def test_the_zone_ends_where_fusion_gives_a_label(case: Case) -> None:
+    record = case.record
+    assert record is not None
+    assert record.verdict.probabilities[record.verdict.label] >= panels.needed(record.verdict.label)
+    assert {panels.needed(label) for label in ("authentic", "manipulated", "synthetic", "someone else")} == {0.95}
+
+
+def test_views_and_the_file_s_way(case: Case) -> None:
+    assert case.record is not None and case.found is not None
+    made = stage.stage(case.record, case.photo.rgb, case.found.pictures, case.references)
+    kinds = {view.kind for view in made["views"]}
+    assert kinds >= {"faces", "map", "compare", "expression", "history"}
+    told = [item.measure for items in made["history"].values() for item in items]
+    about_file = [item.measure for item in case.record.evidence if item.tool in stage.FILE_TOOLS]
+    assert sorted(told) == sorted(about_file)
+    assert list(made["history"]) == [station for station in stage.HISTORY if station in made["history"]]
+    about = {key for view in made["views"] for key in view.ids}
+    drawn = {key for layer in made["layers"] for key in layer.ids}
+    assert drawn <= about
+
+
+def test_steps_nest_tools_and_keep_their_findings(case: Case) -> None:
+    assert case.steps is not None
+    nested = next(tools for step, tools in case.steps.listed if step is None)
+    assert len(nested) >= 10
+    assert all(step.ms is not None and step.finding for step in nested)
+    steps = Steps()
+    steps.note({"stage": "reason", "status": "writing", "sentence": 0, "section": "summary", "text": "The "})
+    steps.note({"stage": "reason", "status": "writing", "sentence": 0, "section": "summary", "text": "face."})
+    steps.note({"stage": "new_thing", "status": "started"})
+    assert steps.draft == "The face."
+    assert [step.title for step in steps.all] == ["New thing"]
+
+
+def test_work_is_stopped_at_its_next_report() -> None:
+    stop, reached = threading.Event(), []
+
+    def call(report: Any) -> None:
+        report({"n": 1})
+        stop.wait(5)
+        try:
+            report({"n": 2})
+        finally:
+            reached.append("end")
+
+    work = Work(call, stop)
+    seen = []
+    with pytest.raises(Stopped):  # noqa: PT012
+        for events in work.events():
+            seen += events
+            stop.set()
+    assert seen == [{"n": 1}]
+    end = time.monotonic() + 5
+    while not reached and time.monotonic() < end:
+        time.sleep(0.01)
+    assert reached
+
+
+def test_uploads_are_read_once_and_only_from_their_folder(tmp_path: Path, astronaut: Path) -> None:
+    folder = tmp_path / "uploads"
+    arrived = folder / "ab12" / "face.jpg"
+    arrived.parent.mkdir(parents=True)
+    arrived.write_bytes(astronaut.read_bytes())
+    assert [photo.format for photo in uploads.photos(folder, [str(arrived)])] == ["JPEG"]
+    assert not arrived.parent.exists()
+    link = folder / "link.jpg"
+    link.symlink_to(astronaut)
+    for path in (astronaut, folder / ".." / "x.jpg", "/etc/passwd", link, folder):
+        with pytest.raises(InputError):
+            uploads.photos(folder, [str(path)])
+    assert astronaut.exists()
+
+
+def test_a_bad_upload_is_gone_too(tmp_path: Path) -> None:
+    bad = tmp_path / "a" / "bad.jpg"
+    bad.parent.mkdir()
+    bad.write_bytes(b"no photo")
+    with pytest.raises(InputError) as refused:
+        uploads.photos(tmp_path, [str(bad)])
+    assert not bad.exists()
+    assert next_step(refused.value.code) != next_step("no.such.code")
+
+
+def test_the_json_report_is_signed_as_the_api_signs(case: Case, tmp_path: Path) -> None:
+    database = Database(Settings(folder=tmp_path))
+    signer = Signer(database, open_vault(database))
+    made = reports.make("json", case, signer.sign)
+    assert made is not None and case.record is not None
+    signed = verify(made.data, public_keys(database))
+    assert Record.model_validate(signed.record) == case.record
+    with pytest.raises(SignatureInvalid):
+        verify(made.data.replace(b"forgery", b"Forgery", 1), public_keys(database))
+    page = reports.make("html", case, signer.sign)
+    assert page is not None and HOSTILE.encode() not in page.data
+    assert reports.make("exe", case, signer.sign) is None
+    database.close()
+
+
+def test_the_pdf_names_what_it_was_made_from(case: Case, tmp_path: Path) -> None:
+    pytest.importorskip("fpdf", reason="needs facewitness[ui]")
+    database = Database(Settings(folder=tmp_path))
+    signer = Signer(database, open_vault(database))
+    made = reports.make("pdf", case, signer.sign)
+    database.close()
+    assert made is not None and made.data.startswith(b"%PDF-")
+    assert made.data.count(b"/Type /Page\n") in range(2, 8)
+    assert not re.search(rb"/(JavaScript|Launch|URI|OpenAction /)", made.data)
+
+
+def test_feedback_holds_no_photo_and_can_be_taken_back(
+    case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FACEWITNESS_HOME", str(tmp_path))
+    assert case.record is not None
+    first = feedback.keep(case.record, ["wrong_verdict", "made_up"], "It is\nreal." + "x" * 900)
+    second = feedback.keep(case.record, ["privacy"], "")
+    lines = [json.loads(line) for line in feedback.path().read_text().splitlines()]
+    assert lines[0]["reasons"] == ["wrong_verdict"]
+    assert len(lines[0]["comment"]) == feedback.LONGEST
+    assert case.photo.sha256 not in feedback.path().read_text()
+    assert stat.S_IMODE(os.stat(feedback.path()).st_mode) == 0o600
+    feedback.forget([first])
+    assert [json.loads(line)["id"] for line in feedback.path().read_text().splitlines()] == [second]
+
+
+def test_a_session_forgets_everything(case: Case) -> None:
+    session = Session("local", cases=[case, Case(case.photo)], references=[case.photo], feedback=["x"])
+    assert case.found is not None
+    case.found.turns.append(Turn("Why?"))
+    assert session.clear() == {"photos": 3, "answers": 1, "feedback": 1}
+    assert (session.cases, session.references, session.case, session.gone) == ([], [], None, True)
+    case.found.turns.clear()
+
+
+def test_one_line_says_who_speaks() -> None:
+    assert "No language model" in speaker("none")
+    assert "Apache-2.0" in speaker("embedded")
+    assert "not the photo" in speaker("http://127.0.0.1:8000/v1#some-model")
+    line = speaker("http://127.0.0.1:8000/v1#some-model?vision")
+    assert "some-model" in line and "127.0.0.1" in line and "the photo" in line and "Licence not known" in line
+    assert all("\n" not in speaker(spec) for spec in ("none", "embedded"))
+
+
+def test_examples_are_one_face_and_say_what_is_altered() -> None:
+    credits = (FOLDER / "README.md").read_text()
+    assert {path.name for path in FOLDER.glob("*.jpg")} == {example.file for example in EXAMPLES}
+    assert all(example.file in credits and example.id in words()["examples"] for example in EXAMPLES)
+    assert [example.altered for example in EXAMPLES] == [False, True, True, True]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    pytest.importorskip("gradio", reason="needs facewitness[ui]")
+    with pytest.MonkeyPatch.context() as patch:
+        home = tmp_path_factory.mktemp("home")
+        patch.setenv("FACEWITNESS_HOME", str(home))
+        with running(home / "api", chat=True) as server:
+            yield server
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_gradio_is_set_to_what_is_safe(server: Running, tmp_path: Path) -> None:
+    with server.client() as client:
+        page = client.get("/chat/")
+        policy = page.headers["content-security-policy"]
+        assert "connect-src 'self'" in policy and "frame-ancestors 'none'" in policy
+        config = client.get("/chat/config").json()
+        assert config["show_error"] is False
+        assert config["analytics_enabled"] is False
+        assert config["max_file_size"] == 10_000_000
+        assert not config.get("mcp_server") and not config.get("run_history")
+        assert {one["api_visibility"] for one in config["dependencies"]} == {"private"}
+        assert client.get("/chat/gradio_api/info").json()["named_endpoints"] == {}
+        for path in ("/etc/passwd", str(tmp_path), str(Path(__file__))):
+            assert client.get(f"/chat/gradio_api/file={path}").status_code in (403, 404)
+        large = {"files": ("large.jpg", bytes(10_000_100), "image/jpeg")}
+        assert client.post("/chat/gradio_api/upload", files=large).status_code == 413
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_with_keys_nothing_is_served_without_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("gradio", reason="needs facewitness[ui]")
+    monkeypatch.setenv("FACEWITNESS_HOME", str(tmp_path))
+    with running(tmp_path / "api", chat=True) as server:
+        _, people_only = server.service.keys.create(["people"], 1)
+        key_id, secret = server.service.keys.create(["verdicts"], 1)
+        with server.client() as client:
+            for path in ("/chat/", "/chat/config"):
+                answer = client.get(path)
+                assert (answer.status_code, answer.headers["location"]) == (303, "/signin")
+            files = {"files": ("a.jpg", b"x", "image/jpeg")}
+            assert client.post("/chat/gradio_api/upload", files=files).status_code in (303, 401)
+            assert client.post("/signin", data={"key": people_only}).status_code == 401
+            other = client.post("/signin", data={"key": secret}, headers={"Origin": "http://evil.example"})
+            assert other.status_code == 403 and "set-cookie" not in other.headers
+            entered = client.post("/signin", data={"key": secret})
+            assert entered.status_code == 303
+            assert {"HttpOnly", "SameSite=strict"} <= set(entered.headers["set-cookie"].split("; "))
+            assert secret not in entered.headers["set-cookie"]
+            assert client.get("/chat/config").status_code == 200
+            server.service.keys.revoke(key_id)
+            assert client.get("/chat/config").status_code == 303

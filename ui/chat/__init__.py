@@ -1,0 +1,1 @@
+"""The chat: drop a photo, see the evidence, ask why."""
