@@ -41,7 +41,8 @@
     └── ServiceError               exit code 5: the HTTP API cannot serve
         ├── ServiceBusy            service.busy
         ├── DatabaseUnusable       service.database
-        └── JobLost                service.job_lost
+        ├── JobLost                service.job_lost
+        └── AuditBroken            service.audit_broken
 
 ``code`` is stable: it appears on the command line, in records and in the answers of the HTTP API. Messages are one
 line, written for a person, and never carry a traceback or a path that the caller did not give.
@@ -321,3 +322,9 @@ class JobLost(ServiceError):
     """The examination was begun several times and never ended."""
 
     code = "service.job_lost"
+
+
+class AuditBroken(ServiceError):
+    """A row of the audit log was altered, inserted or removed."""
+
+    code = "service.audit_broken"

@@ -109,6 +109,7 @@ def examine_all(
     checkpointer: BaseCheckpointSaver[Any] | None = None,
     thread: str | None = None,
     tool_seconds: float = 10.0,
+    people: PeopleStore | None = None,
 ) -> Examination:
     """Like :func:`examine`, with a record for each face, overlays and progress.
 
@@ -128,6 +129,7 @@ def examine_all(
             stopped, and one that has ended gives its records again; photo, references and options are given as they
             were. No tool whose evidence is kept runs again, and overlays of those that ran before are not drawn.
         tool_seconds: After this long a tool, or a look, is given up, which the evidence says.
+        people: Where the person is enrolled; the store of this machine's user by default.
     """
     started = time.perf_counter()
     if all_faces and face is not None:
@@ -138,7 +140,8 @@ def examine_all(
         with suppress(WeightsError):
             weights.path(name)
     sources = [references] if isinstance(references, bytes | str | Path | Photo) else references
-    compared = references_for(photo, sources, person)
+    store = people or PeopleStore()
+    compared = references_for(photo, sources, person, store)
     for reference in compared:
         if reference.view is not None:
             reference.view.commercial_only = commercial_only
@@ -148,7 +151,7 @@ def examine_all(
         writer,
         looker=lookers.opened(writer),
         person=person is not None,
-        adapter=None if person is None else PeopleStore().person(person).adapter,
+        adapter=None if person is None else store.person(person).adapter,
         commercial_only=commercial_only,
         tool_seconds=tool_seconds,
         started=started,
@@ -240,7 +243,9 @@ def _run(coroutine: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
         return pool.submit(asyncio.run, coroutine).result()
 
 
-def references_for(photo: Photo, sources: Sequence[Source], person: str | None) -> tuple[Reference, ...]:
+def references_for(
+    photo: Photo, sources: Sequence[Source], person: str | None, people: PeopleStore | None = None
+) -> tuple[Reference, ...]:
     """Faces to compare with: of photos, and of an enrolled person.
 
     Raises:
@@ -249,14 +254,14 @@ def references_for(photo: Photo, sources: Sequence[Source], person: str | None) 
     seen: set[str] = set()
     found = [_reference(photo, source, number, seen) for number, source in enumerate(sources, start=1)]
     if person is not None:
-        found += _enrolled(photo, person, seen)
+        found += _enrolled(photo, person, people or PeopleStore(), seen)
     return tuple(found)
 
 
-def _enrolled(photo: Photo, person: str, seen: set[str]) -> list[Reference]:
+def _enrolled(photo: Photo, person: str, people: PeopleStore, seen: set[str]) -> list[Reference]:
     """Templates of an enrolled person, made with the weights in use and from other files than the photo."""
     current = weights.card("sface").sha256
-    same_weights = [template for template in PeopleStore().templates(person) if template.model.sha256 == current]
+    same_weights = [template for template in people.templates(person) if template.model.sha256 == current]
     if not same_weights:
         raise InvalidReference("This person was enrolled with other weights: enroll the photos again.")
     usable = [template for template in same_weights if template.photo_sha256 != photo.sha256]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from dataclasses import asdict
-from functools import partial
 from typing import Any, TypeVar
 
 from langgraph.runtime import Runtime
@@ -29,8 +28,7 @@ def reason(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     for subject in state["decisions"]:
         brief = _brief(subject, state, runtime.context)
         if subject not in claims:
-            told = partial(copy_context().run, _told, runtime, subject)  # the model calls it from a context of its own
-            written, written_by[subject], why[subject] = _written(brief, runtime.context, told)
+            written, written_by[subject], why[subject] = _written(brief, runtime.context, _teller(runtime, subject))
         elif _refused(subject, state):
             written = _rewritten(_claims(subject, state), brief, runtime.context)
         else:
@@ -57,10 +55,15 @@ def _refused(subject: str, state: State) -> bool:
     return state["written_by"][subject] == "model" and not all(c["supported"] for c in state["claims"][subject])
 
 
-def _told(runtime: Runtime[Context], subject: str, number: int, section: str, text: str) -> None:
-    """Pass on what the model writes, as it writes it; nothing of it is checked yet."""
-    draft = {"sentence": number, "section": section, "text": text}
-    runtime.stream_writer({"stage": "reason", "status": "writing", "face": subject, **draft})
+def _teller(runtime: Runtime[Context], subject: str) -> Told:
+    """Passes on what the model writes, as it writes it; nothing of it is checked yet."""
+    context = copy_context()  # the model calls from a context of its own, where the stream is not known
+
+    def told(number: int, section: str, text: str) -> None:
+        draft = {"sentence": number, "section": section, "text": text}
+        context.run(runtime.stream_writer, {"stage": "reason", "status": "writing", "face": subject, **draft})
+
+    return told
 
 
 def _written(brief: Brief, context: Context, told: Told) -> tuple[Sequence[Claim], str, str | None]:

@@ -33,7 +33,8 @@ _TOPICS = (
         r"^identity|^sight\.reference",
     ),
     (
-        r"fake|forg|manipul|alter|tamper|edit|swap|deep ?fake|synth|generat|(?:un)?real|authentic|genuine|photoshop|ai\b",
+        r"fake|forg|manipul|alter|tamper|edit|swap|deep ?fake|synth|generat|(?:un)?real|authentic|genuine|photoshop"
+        r"|ai\b",
         FORENSIC,
         r"^manipulation|^synthesis|^morph|^reference_comparison|^provenance|^compression|^sight",
     ),

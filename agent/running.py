@@ -12,9 +12,13 @@ from functools import partial, wraps
 from typing import Any, Protocol, TypeVar
 
 from langgraph.runtime import Runtime
+from threadpoolctl import threadpool_limits
 
 from ..tools.evidence import Evidence, without_value
 from .state import Context, State, Task, to_json
+
+# Tools run at the same time, so BLAS needs no threads of its own; OpenBLAS's can hang for good beside OpenVINO's.
+threadpool_limits(1, user_api="blas")
 
 T = TypeVar("T")
 _Step = Callable[[State, Runtime[Context]], dict[str, Any]]

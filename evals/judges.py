@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 PERSON, FORGERY, OTHER = REFERENCE_LABELS
 AUTHENTIC = SINGLE_LABELS[0]
+TOOL_SECONDS = 600.0
+"""Far more than users wait: else a loaded machine would change verdicts, and figures would measure its load."""
 MAPS = ("manipulation", "reference_comparison", "synthesis", "morph")
 """Tools whose map says where a face was altered; the first that drew one points."""
 _STATED = re.compile(rf"verdict is ({'|'.join((*SINGLE_LABELS, *REFERENCE_LABELS, INCONCLUSIVE))})", re.IGNORECASE)
@@ -58,7 +60,7 @@ def examined(item: Item, files: Material, model: str | BaseChatModel) -> Answer:
     if item.kind == "reference" and not files.references:
         return unscored("reference.none", "There is no reference photo that is another picture.")
     with get_usage_metadata_callback() as used:
-        found = examine_all(files.images[0], files.references, model=model, all_faces=False)
+        found = examine_all(files.images[0], files.references, model=model, all_faces=False, tool_seconds=TOOL_SECONDS)
     record = found.records[0]
     if not record.verdict.assessable:
         return unscored(record.verdict.reasons[0].code, record.verdict.reasons[0].text)
@@ -171,7 +173,7 @@ def _chosen(item: Item, files: Material, model: str | BaseChatModel) -> Answer:
         return unscored("system.no_verdict", "The question does not map on a verdict.")
     labels = []
     for data in files.images:
-        record = examine_all(data, model=model, all_faces=False).records[0]
+        record = examine_all(data, model=model, all_faces=False, tool_seconds=TOOL_SECONDS).records[0]
         if not record.verdict.assessable:
             return unscored(record.verdict.reasons[0].code, record.verdict.reasons[0].text)
         labels.append(record.verdict.label)

@@ -10,11 +10,9 @@ import csv
 import hashlib
 import io
 import json
-import platform
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +25,9 @@ from .forgery_report import table, text
 from .leakage import Leakage
 from .runner import Run
 from .scores import scored, threshold_of
-from .systems import fingerprint
 
-PACKAGES = ("facewitness", "inspect-ai", "numpy", "scipy", "scikit-learn", "fairlearn", "opencv-python-headless")
+WIDEST = 12
+"""Columns of a Markdown table, above which people are left out."""
 UNSHOWN = 12
 """Samples without a score that are listed."""
 HEADLINES = (
@@ -71,8 +69,7 @@ def result(
         "intervals": f"95 %, percentile bootstrap over people or videos, {rounds} resamples",
         "command": plan.command,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
-        "weights sha256": {name: value for name, value in fingerprint().items() if name != "facewitness"},
+        **{name: dict(held) for name, held in run.made_by.items()},
     }
 
 
@@ -215,8 +212,9 @@ def _counted(title: str, of: Mapping[str, Mapping[str, int]]) -> str:
 def _methods(found: Found | None) -> list[str]:
     if not found:
         return []
-    rows = [[name, *(_cell(found["cells"][name][column]) for column in found["columns"])] for name in found["rows"]]
-    return [table("AUC by method and person (samples)", ["method", *found["columns"]], rows)]
+    columns = found["columns"] if len(found["columns"]) <= WIDEST else found["columns"][:1]
+    rows = [[name, *(_cell(found["cells"][name][column]) for column in columns)] for name in found["rows"]]
+    return [table("AUC by method and person (samples)", ["method", *columns], rows)]
 
 
 def _cell(cell: Found | None) -> str:

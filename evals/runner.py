@@ -32,7 +32,7 @@ from .answers import Answer, Store, key, unscored
 from .benchmarks import Item
 from .benchmarks.item import limited
 from .pictures import material
-from .systems import SYSTEMS, System, fingerprint
+from .systems import SYSTEMS, System, fingerprint, versions
 
 LOGS, ANSWERS, PLAN = "logs", "answers.sqlite", "run.json"
 FLUSHED = 20
@@ -94,10 +94,12 @@ class Run:
     Attributes:
         plan: What was run.
         rows: By system, in the benchmark's order.
+        made_by: Versions of packages, and hashes of weights and code, when the evaluated system was run.
     """
 
     plan: Plan
     rows: Mapping[str, Sequence[Row]]
+    made_by: Mapping[str, Mapping[str, str]]
 
 
 def run(plan: Plan, out: Path, resume: bool = False, on_progress: Progress | None = None) -> Run:
@@ -196,7 +198,8 @@ def face_benchmark(
     answers: str,
     made_by: str,
 ) -> Task:
-    """One system on one benchmark; ``made_by`` hashes all weights, so that other weights are another task."""
+    """One system on one benchmark; ``made_by`` hashes weights and code, so that others are another task."""
+    del made_by
     items = read(benchmark, data, limit, _frozen(switches))
     root = Path(data) if Path(data).is_dir() else Path(data).parent
     return Task(
@@ -204,7 +207,7 @@ def face_benchmark(
         solver=witness(system, model, switches, frequent, str(root), answers, len(items)),
         scorer=judged(),
         name=f"{benchmark}_{system}",
-        metadata={"made_by": made_by},
+        metadata={"versions": versions(), "weights sha256": fingerprint()},
     )
 
 
@@ -295,7 +298,8 @@ def load(out: Path) -> Run:
     rows = {name: _rows(latest[name], known) for name in plan.systems if name in latest}
     if plan.systems[0] not in rows:
         raise InvalidOption(f"{out.name} holds no finished run: use --resume.")
-    return Run(plan, rows)
+    made_by = latest[plan.systems[0]].eval.metadata or {}
+    return Run(plan, rows, made_by)
 
 
 def _latest(out: Path) -> dict[str, EvalLog]:

@@ -8,6 +8,7 @@ of the faces alone. ``constant``: always the most frequent answer of the set, wh
 from __future__ import annotations
 
 import hashlib
+import platform
 import resource
 import time
 from collections.abc import Callable, Mapping
@@ -33,6 +34,7 @@ BASELINES = ("similarity", "tools", "vlm", "constant")
 CALIBRATED = ("agent", "tools", "vlm", "blind")
 """Those whose score is a probability."""
 EVEN = 0.5
+PACKAGES = ("facewitness", "inspect-ai", "numpy", "scipy", "scikit-learn", "fairlearn", "opencv-python-headless")
 _CODE = ("tools", "agent", "evals")
 
 
@@ -85,9 +87,14 @@ def memory() -> float:
 
 @cache
 def fingerprint() -> dict[str, str]:
-    """Versions and hashes of what takes part: answers of other weights, or of other code, are other answers."""
+    """Hashes of what takes part: answers of other weights, or of other code, are other answers."""
     held = {entry.name: entry.sha256 for entry in weights.entries()}
-    return {"facewitness": version("facewitness"), "code": _code(), "fusion": fusion.card().sha256 or "", **held}
+    return {"code": _code(), "fusion": fusion.card().sha256 or "", **held}
+
+
+def versions() -> dict[str, str]:
+    """Of Python and of the packages that figures come from."""
+    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
 
 
 def _code() -> str:

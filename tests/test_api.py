@@ -156,6 +156,37 @@ def test_pictures_are_kept_only_on_request(client: httpx.Client, kept: dict[str,
     assert (refused.status_code, code(refused)) == (410, "request.pictures_not_kept")
 
 
+def test_the_report_is_also_a_pdf(client: httpx.Client, kept: dict[str, Any]) -> None:
+    answer = client.get(kept["links"]["report_pdf"])
+    assert answer.headers["Content-Type"] == "application/pdf"
+    assert answer.content.startswith(b"%PDF-") and answer.content.rstrip().endswith(b"%%EOF")
+    assert len(answer.content) > 20_000  # the photo is in it
+    assert b"/JavaScript" not in answer.content and b"/URI" not in answer.content
+
+
+def test_verdicts_are_listed_by_page(client: httpx.Client, server: Running, photo: bytes) -> None:
+    for number in range(3):
+        examined(client, {"photo": photo}, {"question": f"{QUESTION} {number}"})
+    path, seen, pages = "/v1/verdicts?limit=2", [], 0
+    while path:
+        page = client.get(path).raise_for_status().json()
+        assert 1 <= len(page["verdicts"]) <= 2
+        seen += page["verdicts"]
+        path, pages = page["next"], pages + 1
+    assert pages > 1
+    assert len({row["id"] for row in seen}) == len(seen) == rows(server, Job)
+    assert [row["created_at"] for row in seen] == sorted((row["created_at"] for row in seen), reverse=True)
+    assert client.get(seen[0]["path"]).json()["created_at"] == seen[0]["created_at"]
+    assert client.get("/v1/verdicts", params={"status": "queued"}).json() == {"verdicts": [], "next": None}
+    done = client.get("/v1/verdicts", params={"status": "done", "limit": 1}).json()
+    assert "status=done" in done["next"]
+    assert [row["status"] for row in done["verdicts"]] == ["done"]
+    for cursor in ("x", "bnVsbA", "WzFd", "WzEuNSwgIlx1MDAwMCJd", "[" * 150, "\u00e9"):
+        refused = client.get("/v1/verdicts", params={"cursor": cursor})
+        assert (refused.status_code, code(refused)) == (422, "request.malformed")
+    assert code(client.get("/v1/verdicts", params={"limit": 101})) == "request.malformed"
+
+
 def test_no_photo_is_left_when_the_job_has_ended(server: Running, kept: dict[str, Any]) -> None:
     assert server.service.jobs.counts() == {"queued": 0, "running": 0}
     assert rows(server, Spool) == 0

@@ -116,7 +116,8 @@ def test_scopes(server: Running, photo: bytes) -> None:
         assert client.get("/metrics").status_code == 403
         answer = client.post("/v1/verdicts", files={"photo": photo}, data={"person": "Ada"})
         assert code(answer) == (403, "request.not_permitted")
-    with server.client(key(server, "verdicts", "people")) as client:
+        assert code(client.get("/v1/people")) == (403, "request.not_permitted")
+    with server.client(key(server, "verdicts", "identity")) as client:
         path = client.post("/v1/verdicts", files={"photo": photo}, data={"person": "Ada"}).headers["Location"]
         assert wait(client, path)["problem"]["code"] == "input.unknown_person"
 

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from facewitness.agent.examine import examine_all
 from facewitness.agent.record import Record
-from facewitness.errors import InputError, SignatureInvalid
+from facewitness.errors import InputError, InvalidOption, SignatureInvalid
 from facewitness.tools.image import load
 from facewitness.ui.api.database import Database
 from facewitness.ui.api.masterkey import open_vault
@@ -25,10 +26,11 @@ from facewitness.ui.api.signing import Signer, public_keys, verify
 from facewitness.ui.chat import feedback, panels, reports, stage, uploads
 from facewitness.ui.chat.examples import EXAMPLES, FOLDER
 from facewitness.ui.chat.running import Stopped, Work
-from facewitness.ui.chat.session import Case, Found, Session, Turn
+from facewitness.ui.chat.session import MOST_CASES, Case, Found, Session, Turn
 from facewitness.ui.chat.speaker import speaker
 from facewitness.ui.chat.steps import Steps
 from facewitness.ui.chat.text import ASSETS, next_step, words
+from facewitness.ui.cli import app
 
 from .api_server import Running, running
 
@@ -226,6 +228,27 @@ def test_examples_are_one_face_and_say_what_is_altered() -> None:
     assert {path.name for path in FOLDER.glob("*.jpg")} == {example.file for example in EXAMPLES}
     assert all(example.file in credits and example.id in words()["examples"] for example in EXAMPLES)
     assert [example.altered for example in EXAMPLES] == [False, True, True, True]
+
+
+def test_beyond_this_machine_the_chat_refuses_without_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("gradio", reason="needs facewitness[ui]")
+    monkeypatch.setenv("FACEWITNESS_HOME", str(tmp_path))
+    run = CliRunner().invoke(app, ["chat", "--host", "0.0.0.0", "--port", "0", "--model", "none", "--no-open"])
+    assert isinstance(run.exception, InvalidOption) and "keys create" in str(run.exception)
+
+
+def test_without_its_packages_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FACEWITNESS_HOME", str(tmp_path))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    run = CliRunner().invoke(app, ["chat", "--model", "none", "--no-open"])
+    assert isinstance(run.exception, InvalidOption) and "facewitness[ui]" in str(run.exception)
+
+
+def test_the_oldest_photos_make_room(case: Case) -> None:
+    session = Session("local")
+    for _ in range(12):
+        session.add(Case(case.photo))
+    assert len(session.cases) == MOST_CASES and session.case is session.cases[-1]
 
 
 @pytest.fixture(scope="module")

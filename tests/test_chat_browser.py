@@ -158,6 +158,7 @@ def test_upload_verdict_overlay_question_report_delete(
     shot(page, "map")
     answer = ask(page, "Look closer at the mouth")
     assert "mouth" in answer
+    page.wait_for_function("document.querySelector('.views input:checked').value.includes('zoom')")
     shot(page, "answer")
     page.click(".menu summary")
     with page.expect_download() as caught:
@@ -205,6 +206,20 @@ def test_reference_comparison_side_by_side(visit: Visit, astronaut: Path) -> Non
     assert page.locator(".pair svg, .pair img").count() == 2
     assert page.locator(".view.compare .meters li", has_text="not measurable").count() == 1
     shot(page, "compare")
+
+
+def test_a_reference_that_proves_nothing_changes_nothing(visit: Visit, astronaut: Path, tmp_path: Path) -> None:
+    page = visit()
+    example(page, 0)
+    drop(page, astronaut.with_name("astronaut-redrawn.jpg"))
+    page.wait_for_selector(".verdict .chances div:first-child:has-text('Manipulated')")
+    page.set_input_files(".actions [data-upload=references]", astronaut.with_name("astronaut-redrawn.jpg"))
+    page.wait_for_selector("#fw-note [role=alert]:has-text('proves nothing')")
+    page.wait_for_selector(".verdict .chances div:first-child:has-text('Manipulated')")
+    assert page.locator(".cases .case img").count() == 2
+    assert page.locator(".strip .known").count() == 0
+    page.set_input_files(".actions [data-upload=references]", astronaut)
+    page.wait_for_selector(".kicker:has-text('compared with one known photo')")
 
 
 def test_reference_comparison_on_a_phone(visit: Visit) -> None:
@@ -460,6 +475,18 @@ def test_it_can_be_used_from_the_keyboard(visit: Visit) -> None:
     page.focus(".views input:checked")
     page.keyboard.press("ArrowRight")
     assert page.locator(".views input:checked").get_attribute("value") != "faces"
+
+
+def test_a_question_goes_with_the_photo(visit: Visit, astronaut: Path) -> None:
+    page = visit(PHONE)
+    page.fill("[name=asked]", "Is the head turned away?")
+    drop(page, astronaut)
+    verdict(page)
+    assert "Is the head turned away?" in page.inner_text(".asked")
+    page.locator("[data-do=show]").last.click()
+    page.wait_for_selector(".start", state="visible")
+    assert page.input_value("[name=asked]") == ""
+    assert page.locator(".cases .case img").is_visible()
 
 
 def test_stop_ends_an_examination(

@@ -19,6 +19,7 @@ from facewitness.agent import fusion, grounding, policy
 from facewitness.agent.conversation import Answer, Conversation, records
 from facewitness.agent.conversation.counterfactual import TOOL as COUNTERFACTUAL
 from facewitness.agent.conversation.intents import Kind, reply, understand
+from facewitness.agent.conversation.state import Limits
 from facewitness.agent.examine import Examination, examine_all
 from facewitness.agent.people.person import Template
 from facewitness.agent.people.store import PeopleStore
@@ -57,7 +58,7 @@ def second(astronaut: Path) -> bytes:
 
 @pytest.fixture
 def talk(examination: Examination) -> Conversation:
-    return Conversation(examination, model="none", policy=Policy())
+    return Conversation(examination, model="none", policy=Policy(), limits=Limits(tool_seconds=60))
 
 
 def texts(answer: Answer) -> str:

@@ -97,7 +97,8 @@ def examination(astronaut: Path) -> Examination:
 
 
 def ask(examination: Examination, model: Caller, question: str = "Tell me about the nose.", **more: Any) -> Answer:
-    return Conversation(examination, model=model, policy=Policy(), **more).ask(question)
+    limits = more.pop("limits", Limits(tool_seconds=60))
+    return Conversation(examination, model=model, policy=Policy(), limits=limits, **more).ask(question)
 
 
 def test_a_model_zooms_and_answers_from_what_it_got(examination: Examination) -> None:

@@ -382,7 +382,7 @@ def test_the_report_escapes_what_benchmarks_bring(done: tuple[Run, Path]) -> Non
     run, _ = done
     hostile = Item("<script>alert(1)</script>", "forgery", ("real/a.jpg",), "forged", cluster="x", method="<b>")
     rows = {name: [runner.Row(hostile, rows[0].answer), *rows[1:]] for name, rows in run.rows.items()}
-    wrong = Run(run.plan, rows)
+    wrong = Run(run.plan, rows, run.made_by)
     html = report.html(wrong, report.result(wrong, rounds=10))
     assert "<script>" not in html and "&lt;script&gt;" in html
     assert report._safe(["=1+1", "-x", "plain", 0.5, ""]) == ["'=1+1", "'-x", "plain", 0.5, ""]

@@ -11,6 +11,7 @@ from threading import Thread
 from typing import Any
 
 import pytest
+import yaml
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from typer.testing import CliRunner
 
@@ -135,6 +136,29 @@ def test_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert isinstance(wrong.exception, InvalidOption)
     without = run(app, ["serve", "--model", model, "--python", sys.executable])
     assert isinstance(without.exception, ModelUnavailable) and "no vLLM" in str(without.exception)
+
+
+def _of_compose(text: str) -> tuple[list[str], dict[str, str]]:
+    model = yaml.safe_load(text)["services"]["model"]
+    return model["entrypoint"] + model["command"], model["environment"]
+
+
+def _of_kubernetes(text: str) -> tuple[list[str], dict[str, str]]:
+    found = {(part["kind"], part["metadata"]["name"]): part for part in yaml.safe_load_all(text)}
+    (model,) = found["Deployment", "model"]["spec"]["template"]["spec"]["containers"]
+    return model["command"] + model["args"], {item["name"]: item.get("value", "") for item in model["env"]}
+
+
+@pytest.mark.parametrize(("file", "read"), [("compose.yaml", _of_compose), ("kubernetes.yaml", _of_kubernetes)])
+def test_the_examples_start_what_serve_starts(file: str, read: Any, tmp_path: Path) -> None:
+    """But for the interpreter, and that they listen for the API's container."""
+    served = Served(checkpoint(tmp_path / "qwen", "qwen2_5_vl"), "qwen")
+    text = (Path(__file__).parents[1] / "deploy" / file).read_text().replace("/models/qwen2.5-vl-7b", served.model)
+    command, variables = read(text)
+    written = [part for piece in command[1:] for part in (piece.split("=", 1) if piece.startswith("--") else [piece])]
+    assert written == ["0.0.0.0" if part == "127.0.0.1" else part for part in vllm_command.arguments(served)[1:]]
+    assert variables.pop("VLLM_API_KEY") in ("", "${FACEWITNESS_API_KEY:?}")
+    assert variables == vllm_command.environment(served)
 
 
 def test_the_template_for_paligemma() -> None:

@@ -18,6 +18,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from PIL import Image
 
 from facewitness.agent.conversation import Conversation, saver
+from facewitness.agent.conversation.state import Limits
 from facewitness.agent.examine import Examination, examine_all
 from facewitness.agent.policy import Policy
 from facewitness.agent.record import Record
@@ -135,7 +136,8 @@ def test_without_a_thread_every_examination_is_a_new_one(astronaut: Path, url: s
 
 
 def talk(examination: Examination, kept: BaseCheckpointSaver[Any], **more: Any) -> Conversation:
-    return Conversation(examination, model="none", policy=Policy(), checkpointer=kept, thread="t", **more)
+    slow = Limits(tool_seconds=60)  # a busy machine
+    return Conversation(examination, model="none", policy=Policy(), checkpointer=kept, thread="t", limits=slow, **more)
 
 
 def stays(examination: Examination, second: bytes, url: str) -> None:

@@ -157,6 +157,7 @@ def _llava(folder: Path, texts: Sequence[str]) -> tuple[Any, Any]:
 def _paligemma(folder: Path, texts: Sequence[str]) -> tuple[Any, Any]:
     words = tokenizer(texts, ("<eos>", "<pad>", "<bos>"))
     words.bos_token = "<bos>"
+    words.add_tokens([AddedToken("\n", normalized=False)])  # vLLM ends the prompt with it
     images = SiglipImageProcessorPil(size={"height": SIDE, "width": SIDE})
     images.image_seq_length = 4
     processor = PaliGemmaProcessor(images, words)

@@ -87,7 +87,7 @@ def _embedded() -> tuple[str, Path]:
     """Checkpoint of the embedded model and folder of its LoRA, made on first use (680 MB)."""
     from ..tools import weights
 
-    home = weights.store() / f"served-{weights.card('sight').sha256[:12]}"
+    home = weights.store() / f"served-{(weights.card('sight').sha256 or '')[:12]}"
     base, look = home / "base", home / LOOK
     if not (home / "complete").exists():
         try:

@@ -1,4 +1,4 @@
-"""The commands around the HTTP API: ``api``, ``chat``, ``keys`` and ``verify``."""
+"""The commands around the HTTP API: ``api``, ``chat``, ``keys``, ``audit`` and ``verify``."""
 
 from __future__ import annotations
 
@@ -10,9 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from ..agent.people.sealing import Vault
     from .api.access import ApiKeys
+    from .api.audit import Audit
+    from .api.database import Database as Opened
 
 keys = typer.Typer(help="API keys.", no_args_is_help=True)
+audit = typer.Typer(help="The log of keys, people and deletions.", no_args_is_help=True)
 
 DATABASE_HELP = "SQLAlchemy URL of the database; a SQLite file in FACEWITNESS_HOME by default."
 Database = Annotated[str | None, typer.Option(envvar="FACEWITNESS_API_DATABASE", help=DATABASE_HELP)]
@@ -33,6 +37,7 @@ def api(
     workers: Annotated[int, typer.Option(min=1, max=64, help="Examinations at a time.")] = 1,
     rate: Annotated[int, typer.Option(min=1, help="Requests a minute and API key that start work.")] = 60,
     unfinished: Annotated[int, typer.Option(min=1, help="Examinations of one API key that may wait or run.")] = 10,
+    batch: Annotated[int, typer.Option(min=1, help="Photos of one API key's batches that may wait or run.")] = 50,
     queue: Annotated[int, typer.Option(min=1, help="Examinations of all that may wait or run.")] = 100,
     lease: Annotated[
         float, typer.Option(min=1, help="Seconds until an examination that a killed process left is begun again.")
@@ -56,6 +61,7 @@ def api(
         workers=workers,
         rate=rate,
         unfinished=unfinished,
+        batch=batch,
         queue=queue,
         lease=lease,
         retention=keep_days * DAY,
@@ -121,23 +127,43 @@ def _installed(extra: str = "api") -> Iterator[None]:
         raise InvalidOption(f"This needs {error.name}: install facewitness[{extra}].") from None
 
 
-def _keys(database: str | None) -> ApiKeys:
+def _open(database: str | None) -> tuple[Opened, Vault]:
     with _installed():
-        from .api.access import ApiKeys
         from .api.database import Database as Opened
+        from .api.masterkey import open_vault
         from .api.settings import Settings
 
-    return ApiKeys(Opened(Settings(database=database)))
+    opened = Opened(Settings(database=database))
+    return opened, open_vault(opened)
+
+
+def _keys(database: str | None) -> ApiKeys:
+    opened, vault = _open(database)
+    from .api.access import ApiKeys
+
+    return ApiKeys(opened, vault)
+
+
+def _audit(database: str | None) -> Audit:
+    opened, vault = _open(database)
+    from .api.audit import Audit
+
+    return Audit(opened, vault)
 
 
 @keys.command()
 def create(
-    scope: Annotated[list[str] | None, typer.Option(help="verdicts, people or metrics; may be repeated.")] = None,
+    scope: Annotated[
+        list[str] | None, typer.Option(help="verdicts, identity, people or metrics; may be repeated.")
+    ] = None,
     days: Annotated[int, typer.Option(min=1, max=3650, help="Days until it expires.")] = 90,
+    owner: Annotated[
+        str | None, typer.Option(help="Whose verdicts and people it works with, for several keys of one owner.")
+    ] = None,
     database: Database = None,
 ) -> None:
     """Make a key. It is shown once; only its SHA-256 is kept. From then on the API takes a key for everything."""
-    key_id, secret = _keys(database).create(scope or ["verdicts"], days)
+    key_id, secret = _keys(database).create(scope or ["verdicts"], days, owner)
     typer.echo(f"id {key_id}, scopes {', '.join(scope or ['verdicts'])}, {days} days", err=True)
     typer.echo(secret)
 
@@ -159,6 +185,45 @@ def revoke(key_id: Annotated[str, typer.Argument(help="Id, as listed.")], databa
     """End a key now."""
     _keys(database).revoke(key_id)
     typer.echo(f"{key_id} is revoked.")
+
+
+@keys.command("rotate-signing")
+def rotate_signing(database: Database = None) -> None:
+    """Sign records with a new key from now on; those signed before still verify."""
+    opened, vault = _open(database)
+    from .api.signing import rotate
+
+    typer.echo(f"Records are signed with the key {rotate(opened, vault)} from now on.")
+
+
+@audit.command("list")
+def list_audit(database: Database = None) -> None:
+    """List who did what to what: number, time, actor, action, subject, detail."""
+    from datetime import UTC, datetime
+
+    for row in _audit(database).entries():
+        at = datetime.fromtimestamp(row.at, UTC).isoformat(timespec="seconds")
+        typer.echo(f"{row.number}  {at}  {row.actor}  {row.action}  {row.subject}  {row.detail}")
+
+
+@audit.command("verify")
+def verify_audit(
+    expect: Annotated[
+        str | None, typer.Option(help="NUMBER:DIGEST of a row that an earlier call printed; it must still be there.")
+    ] = None,
+    database: Database = None,
+) -> None:
+    """Check that no row was altered, inserted or removed; exit code 5 if one was. Write down what it prints."""
+    from ..errors import InvalidOption
+
+    log = _audit(database)
+    number, digest = log.verify()
+    if expect is not None:
+        place, _, written = expect.partition(":")
+        if not place.isdecimal() or len(written) != 64:
+            raise InvalidOption("A row is written down as NUMBER:DIGEST.")
+        log.check(int(place), written)
+    typer.echo(f"{number} rows, unaltered; the last is {number}:{digest}")
 
 
 def verify(

@@ -31,6 +31,7 @@ def load(folder: Path | None = None, *, merged: bool = True) -> tuple[Any, Any]:
     settings, tensors = read(folder)
     with tempfile.TemporaryDirectory() as work:
         model, processor = embedded.assemble(*embedded.language_model(), tower(folder, Path(work)))
+    model.half().float()  # as the runtime without PyTorch holds the language model
     model.model.multi_modal_projector.load_state_dict(_below(PROJECTOR, tensors))
     for module, (a, b) in low_rank(tensors).items() if merged else ():
         held = model.model.language_model.get_submodule(module)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,27 +14,38 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
+from ...agent.people.sealing import Vault
 from ...errors import InvalidOption, NotAuthenticated, NotPermitted
+from .audit import OPERATOR, Audit
 from .database import Database, now
 from .settings import DAY
 from .tables import ApiKey
 
 SCOPES = {
     "verdicts": "examine photos, and read and delete one's own verdicts",
-    "people": "compare with enrolled people, by name",
+    "identity": "compare with enrolled people, by name",
+    "people": "enrol people, list and delete them",
     "metrics": "read the metrics",
 }
 PREFIX = "fwk_"
 LOCAL = "local"
-"""Owner of what is done without a key, on this machine."""
+"""Who asks without a key, on this machine, and the owner of what is done so."""
+_OWNER = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who asks: the id of an API key, or ``local``."""
+    """Who asks.
+
+    Attributes:
+        id: Of an API key, or ``local``.
+        scopes: What it may do.
+        owner: Whose verdicts and people it works with; the same for all keys of an owner.
+    """
 
     id: str
     scopes: frozenset[str]
+    owner: str
 
 
 class ApiKeys:
@@ -41,26 +53,39 @@ class ApiKeys:
 
     Args:
         database: Where they are.
+        vault: For the audit log.
     """
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, vault: Vault) -> None:
+        self._database, self._audit = database, Audit(database, vault)
 
-    def create(self, scopes: Sequence[str], days: int | None) -> tuple[str, str]:
+    def create(self, scopes: Sequence[str], days: int | None, owner: str | None = None) -> tuple[str, str]:
         """Make a key that ends after so many days; its id, and the secret, which cannot be read again.
 
+        Args:
+            scopes: Some of ``SCOPES``.
+            days: None for no end.
+            owner: Whose verdicts and people it works with; its own id by default.
+
         Raises:
-            InvalidOption: A scope that does not exist, or none.
+            InvalidOption: A scope that does not exist, or none, or a name of an owner that cannot be used.
         """
         if not scopes or not set(scopes) <= set(SCOPES):
             raise InvalidOption(f"The scopes are {', '.join(SCOPES)}.")
+        if owner is not None and not _OWNER.fullmatch(owner):
+            raise InvalidOption("An owner's name has small letters, digits, dots, dashes and underscores, 63 at most.")
         key_id, secret = secrets.token_hex(6), PREFIX + secrets.token_urlsafe(32)
-        expires = None if days is None else now() + days * DAY
+        row = ApiKey(
+            id=key_id,
+            owner=owner or key_id,
+            digest=_digest(secret),
+            scopes=" ".join(scopes),
+            created_at=now(),
+            expires_at=None if days is None else now() + days * DAY,
+        )
         with self._database.writing() as session:
-            row = ApiKey(
-                id=key_id, digest=_digest(secret), scopes=" ".join(scopes), created_at=now(), expires_at=expires
-            )
             session.add(row)
+            self._audit.append(session, OPERATOR, "key.create", key_id, scopes=list(scopes), owner=owner or key_id)
         return key_id, secret
 
     def revoke(self, key_id: str) -> None:
@@ -74,6 +99,7 @@ class ApiKeys:
             if row is None:
                 raise InvalidOption(f"There is no API key {key_id!r}.")
             row.revoked_at = row.revoked_at or now()
+            self._audit.append(session, OPERATOR, "key.revoke", key_id)
 
     def list(self) -> Sequence[ApiKey]:
         """All keys, the oldest first."""
@@ -94,11 +120,11 @@ class ApiKeys:
         """
         with self._database.reading() as session:
             if secret is None and not _any(session):
-                return Principal(LOCAL, frozenset(SCOPES))
+                return Principal(LOCAL, frozenset(SCOPES), LOCAL)
             row = session.scalar(_valid().where(ApiKey.digest == _digest(secret or "")))
             if row is None:
                 raise NotAuthenticated("This takes a valid API key: Authorization: Bearer fwk_….")
-            return Principal(row.id, frozenset(row.scopes.split()))
+            return Principal(row.id, frozenset(row.scopes.split()), row.owner)
 
     def required(self) -> bool:
         """Whether a key was ever made."""
@@ -136,6 +162,10 @@ def _principal(request: Request, given: Annotated[HTTPAuthorizationCredentials |
     return principal
 
 
+Caller = Annotated[Principal, Depends(_principal)]
+"""Whoever asks, whatever the scopes."""
+
+
 class Scope:
     """Dependency: the caller, who must have a scope.
 
@@ -146,7 +176,7 @@ class Scope:
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def __call__(self, principal: Annotated[Principal, Depends(_principal)]) -> Principal:
+    def __call__(self, principal: Caller) -> Principal:
         """The caller; raises NotPermitted."""
         check_scope(principal, self.name)
         return principal

@@ -168,8 +168,8 @@ async def complete(request: Request, client: LimitedClient) -> Response:
     chat, asked = await _parsed(request)
     job, _ = await hand_in(service, client, asked, None)
     if chat.stream:
-        return EventSourceResponse(_stream(service, client.id, job))
-    parts = await _answer(service, client.id, job)
+        return EventSourceResponse(_stream(service, client.owner, job))
+    parts = await _answer(service, client.owner, job)
     message = {"role": "assistant", "content": "".join(parts)}
     body = _head(job, "chat.completion") | {
         "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],

@@ -1,21 +1,32 @@
-"""What clients do with examinations: hand in, read, delete. ``leases.py`` has the workers' side."""
+"""What clients do with examinations: hand in, list, read, delete. ``leases.py`` has the workers' side."""
 
 from __future__ import annotations
 
+import base64
 import json
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import ColumnElement, delete, exists, func, select, tuple_
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from ...agent.people.sealing import Vault, seal, unseal
-from ...errors import IdempotencyKeyReused, NotFinished, NotFound, PicturesNotKept, ServiceBusy, TooManyRequests
+from ...errors import (
+    IdempotencyKeyReused,
+    MalformedRequest,
+    NotFinished,
+    NotFound,
+    PicturesNotKept,
+    ServiceBusy,
+    TooManyRequests,
+)
+from .audit import Audit
 from .database import Database, now
 from .submission import Submission
-from .tables import Event, Job, Picture, Spool
+from .tables import Batch, Event, Job, Picture, Spool
 
 QUEUED, RUNNING, DONE, FAILED = "queued", "running", "done", "failed"
 UNFINISHED = (QUEUED, RUNNING)
@@ -33,6 +44,7 @@ class View:
         finished_at: The same; None before the end.
         end: Record and signature, or the problem; None before the end.
         pictures: Names of kept pictures.
+        batch: The batch that it came in with.
     """
 
     id: str
@@ -41,6 +53,15 @@ class View:
     finished_at: float | None
     end: Json | None
     pictures: tuple[str, ...]
+    batch: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some of an owner's examinations, without their ends, and the cursor of those after them."""
+
+    views: Sequence[View]
+    cursor: str | None
 
 
 class Jobs:
@@ -52,7 +73,7 @@ class Jobs:
     """
 
     def __init__(self, database: Database, vault: Vault) -> None:
-        self._database, self._vault = database, vault
+        self._database, self._vault, self._audit = database, vault, Audit(database, vault)
 
     def submit(self, owner: str, submission: Submission, idempotency: str | None = None) -> tuple[str, bool]:
         """Accept an examination: when this returns, it will be done, whatever happens to the process.
@@ -79,33 +100,36 @@ class Jobs:
                     raise IdempotencyKeyReused("This Idempotency-Key came before, with another request.")
                 if earlier is not None:
                     return earlier.id, False
-            self._check_room(session, owner)
-            job_id = f"vd_{secrets.token_hex(16)}"
-            key, wrapped = self._vault.new_key(job_id)
-            session.add(
-                Job(
-                    id=job_id,
-                    owner=owner,
-                    status=QUEUED,
-                    created_at=now(),
-                    attempts=0,
-                    wrapped_key=wrapped,
-                    idempotency=repeated,
-                    fingerprint=fingerprint,
-                )
-            )
-            session.flush()
-            for part, data in submission.parts().items():
-                session.add(Spool(job=job_id, part=part, sealed=seal(key, data, "spool", job_id, part)))
-        return job_id, True
+            limit = self._database.settings.unfinished
+            if unfinished(session, Job.owner == owner, Job.batch.is_(None)) >= limit:
+                raise TooManyRequests(f"{limit} examinations of this API key are unfinished; wait for one.")
+            check_queue(session, 1, self._database.settings.queue)
+            job = new_job(self._vault, owner, fingerprint, repeated)
+            queue_job(session, self._vault, job, submission)
+            return job.id, True
 
-    def _check_room(self, session: Session, owner: str) -> None:
-        settings = self._database.settings
-        counted = select(func.count()).select_from(Job).where(Job.status.in_(UNFINISHED))
-        if session.scalars(counted.where(Job.owner == owner)).one() >= settings.unfinished:
-            raise TooManyRequests(f"{settings.unfinished} examinations of this API key are unfinished; wait for one.")
-        if session.scalars(counted).one() >= settings.queue:
-            raise ServiceBusy("The queue is full; try again later.")
+    def page(self, owner: str, limit: int, status: str | None = None, cursor: str | None = None) -> Page:
+        """The newest first.
+
+        Args:
+            owner: Whose.
+            limit: At most so many.
+            status: Only these.
+            cursor: ``Page.cursor`` of the page before.
+
+        Raises:
+            MalformedRequest: A cursor that no page had.
+        """
+        chosen = select(Job).where(Job.owner == owner).order_by(Job.created_at.desc(), Job.id.desc()).limit(limit + 1)
+        if status is not None:
+            chosen = chosen.where(Job.status == status)
+        if cursor is not None:
+            chosen = chosen.where(tuple_(Job.created_at, Job.id) < tuple_(*_place(cursor)))
+        with self._database.reading() as session:
+            jobs = session.scalars(chosen).all()
+            views = [View(job.id, job.status, job.created_at, job.finished_at, None, (), job.batch) for job in jobs]
+        last = views[limit - 1] if len(views) > limit else None
+        return Page(views[:limit], None if last is None else _cursor(last))
 
     def get(self, owner: str, job_id: str) -> View:
         """Read one; raises NotFound."""
@@ -114,7 +138,7 @@ class Jobs:
             names = select(Picture.name).where(Picture.job == job_id, Picture.expires_at > now()).order_by(Picture.name)
             pictures = tuple(session.scalars(names))
             end = None if job.sealed is None else json.loads(self._open(job, job.sealed, "end"))
-            return View(job.id, job.status, job.created_at, job.finished_at, end, pictures)
+            return View(job.id, job.status, job.created_at, job.finished_at, end, pictures, job.batch)
 
     def status(self, owner: str, job_id: str) -> str:
         """``View.status`` alone; raises NotFound."""
@@ -149,10 +173,11 @@ class Jobs:
                 raise PicturesNotKept("Not kept: ask with keep_pictures for how many seconds pictures are to be kept.")
             return self._open(job, picture.sealed, "picture", name)
 
-    def delete(self, owner: str, job_id: str) -> None:
-        """Remove every trace of one, also of one that waits or runs; raises NotFound."""
+    def delete(self, owner: str, job_id: str, actor: str | None = None) -> None:
+        """Remove every trace of one, also of one that waits or runs, but for who did it; raises NotFound."""
         with self._database.writing() as session:
             session.delete(_owned(session, owner, job_id))
+            self._audit.append(session, actor or owner, "verdict.delete", job_id)
         self._database.scrub()
 
     def sweep(self) -> int:
@@ -164,6 +189,7 @@ class Jobs:
                 for statement in (
                     delete(Picture).where(Picture.expires_at <= now()),
                     delete(Job).where(Job.finished_at <= ended),
+                    delete(Batch).where(~exists().where(Job.batch == Batch.id)),
                 )
             ]
         if any(removed):
@@ -180,6 +206,60 @@ class Jobs:
 
     def _open(self, job: Job, sealed: bytes, *context: str) -> bytes:
         return unseal(self._vault.unwrap(job.wrapped_key, job.id), sealed, context[0], job.id, *context[1:])
+
+
+def new_job(
+    vault: Vault, owner: str, fingerprint: bytes, idempotency: bytes | None, batch: str | None = None, place: int = 0
+) -> Job:
+    """A row that waits, with a key of its own."""
+    job_id = f"vd_{secrets.token_hex(16)}"
+    return Job(
+        id=job_id,
+        owner=owner,
+        status=QUEUED,
+        created_at=now(),
+        attempts=0,
+        wrapped_key=vault.new_key(job_id)[1],
+        idempotency=idempotency,
+        fingerprint=fingerprint,
+        batch=batch,
+        place=place if batch else None,
+    )
+
+
+def queue_job(session: Session, vault: Vault, job: Job, submission: Submission) -> None:
+    """Add a row and what it needs to be done."""
+    session.add(job)
+    session.flush()
+    key = vault.unwrap(job.wrapped_key, job.id)
+    for part, data in submission.parts().items():
+        session.add(Spool(job=job.id, part=part, sealed=seal(key, data, "spool", job.id, part)))
+
+
+def unfinished(session: Session, *where: ColumnElement[bool]) -> int:
+    """How many wait or run."""
+    return session.scalars(select(func.count()).select_from(Job).where(Job.status.in_(UNFINISHED), *where)).one()
+
+
+def check_queue(session: Session, more: int, limit: int) -> None:
+    """Refuse what the queue has no room for; raises ServiceBusy."""
+    if unfinished(session) + more > limit:
+        raise ServiceBusy("The queue is full; try again later.")
+
+
+def _cursor(view: View) -> str:
+    """A place in a list: time and id, in base64 so that nobody builds on its form."""
+    return base64.urlsafe_b64encode(json.dumps([view.created_at, view.id]).encode()).decode().rstrip("=")
+
+
+def _place(cursor: str) -> tuple[float, str]:
+    try:
+        created_at, job_id = json.loads(base64.b64decode(cursor + "==", b"-_", validate=True))
+        if isinstance(created_at, float) and isinstance(job_id, str) and "\0" not in job_id:
+            return created_at, job_id
+    except (ValueError, TypeError, RecursionError):
+        pass
+    raise MalformedRequest("This is no cursor of an earlier page.")
 
 
 def _owned(session: Session, owner: str, job_id: str) -> Job:

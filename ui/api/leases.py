@@ -29,6 +29,7 @@ class Claim:
 
     Attributes:
         job: Its id.
+        owner: Whose it is.
         lease: Names this attempt.
         attempt: 1 for the first; ``MAX_ATTEMPTS + 1`` where it may not be tried again.
         submission: What to examine.
@@ -37,6 +38,7 @@ class Claim:
     """
 
     job: str
+    owner: str
     lease: str
     attempt: int
     submission: Submission = field(repr=False)
@@ -57,28 +59,29 @@ class Leases:
         self._seconds = database.settings.lease
 
     def claim(self) -> Claim | None:
-        """Take the oldest examination that waits or whose lease ran out; None if there is none."""
+        """Take the oldest examination that waits or whose lease ran out, batches last; None if there is none."""
         with self._database.reading() as session:
             if session.scalar(select(Job.id).where(_free()).limit(1)) is None:
                 return None
         lease = secrets.token_hex(16)
         with self._database.writing() as session:
-            oldest = select(Job.id).where(_free()).order_by(Job.created_at).limit(1).scalar_subquery()
+            first = select(Job.id).where(_free()).order_by(Job.batch.is_not(None), Job.created_at, Job.place)
+            oldest = first.limit(1).scalar_subquery()
             taken = (
                 update(Job)
                 .where(Job.id == oldest, _free())
                 .values(status=RUNNING, lease=lease, lease_until=now() + self._seconds, attempts=Job.attempts + 1)
-                .returning(Job.id, Job.attempts, Job.wrapped_key)
+                .returning(Job.id, Job.owner, Job.attempts, Job.wrapped_key)
             )
             row = session.execute(taken, execution_options={"synchronize_session": False}).one_or_none()
             return None if row is None else self._claim(session, lease, *row)
 
-    def _claim(self, session: Session, lease: str, job: str, attempt: int, wrapped: bytes) -> Claim:
+    def _claim(self, session: Session, lease: str, job: str, owner: str, attempt: int, wrapped: bytes) -> Claim:
         key = self._vault.unwrap(wrapped, job)
         spooled = session.scalars(select(Spool).where(Spool.job == job))
         parts = {row.part: unseal(key, row.sealed, "spool", job, row.part) for row in spooled}
         last = session.scalar(select(func.max(Event.number)).where(Event.job == job)) or 0
-        return Claim(job, lease, attempt, Submission.from_parts(parts), key, last)
+        return Claim(job, owner, lease, attempt, Submission.from_parts(parts), key, last)
 
     def beat(self, claim: Claim, events: Iterable[Json] = ()) -> bool:
         """Extend the lease and add events; False where the lease is lost, and nothing was written."""

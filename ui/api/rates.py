@@ -12,7 +12,7 @@ from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 
 from ...errors import TooManyRequests
-from .access import Client, Principal
+from .access import Caller, Principal, Scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +49,26 @@ class Rates:
         return allowed, Standing(self._item.amount, left.remaining, max(1, round(left.reset_time - time.time())))
 
 
-def _limited(request: Request, principal: Client) -> Principal:
-    allowed, standing = request.app.state.service.rates.hit(principal.id)
-    request.state.standing = standing
-    if not allowed:
-        request.state.retry_after = standing.reset
-        raise TooManyRequests(f"More than {standing.limit} requests a minute; wait {standing.reset} seconds.")
-    return principal
+class Limited:
+    """Dependency of routes that start work: the caller, who must have a scope, counted.
+
+    Args:
+        scope: One of ``SCOPES``.
+    """
+
+    def __init__(self, scope: str) -> None:
+        self._scope = Scope(scope)
+
+    def __call__(self, request: Request, principal: Caller) -> Principal:
+        """The caller; raises NotPermitted, and TooManyRequests over the rate."""
+        self._scope(principal)
+        allowed, standing = request.app.state.service.rates.hit(principal.id)
+        request.state.standing = standing
+        if not allowed:
+            request.state.retry_after = standing.reset
+            raise TooManyRequests(f"More than {standing.limit} requests a minute; wait {standing.reset} seconds.")
+        return principal
 
 
-LimitedClient = Annotated[Principal, Depends(_limited)]
-"""Dependency of routes that start work: the caller, counted."""
+LimitedClient = Annotated[Principal, Depends(Limited("verdicts"))]
+"""The caller of a route that starts an examination, counted."""

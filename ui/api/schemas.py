@@ -8,12 +8,15 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from ...agent.record import Record
+from .batch import BatchView
 from .jobs import DONE, View
 from .problems import Problem
 from .signing import Signature
-from .work import REPORT
+from .work import REPORT, REPORT_PDF
 
 EXAMPLE_ID = "vd_5f0c6f1f3a5e4f0f9f0f1c2d3e4f5a6b"
+EXAMPLE_BATCH = "bt_0a1b2c3d4e5f60718293a4b5c6d7e8f9"
+EXAMPLE_PERSON = "pn_9f8e7d6c5b4a39281706f5e4d3c2b1a0"
 
 
 class Links(BaseModel):
@@ -23,6 +26,7 @@ class Links(BaseModel):
     events: str
     record: str | None = None
     report: str | None = None
+    report_pdf: str | None = None
     overlays: dict[str, str] = {}
 
 
@@ -45,6 +49,7 @@ class Verdict(BaseModel):
                         "events": f"/v1/verdicts/{EXAMPLE_ID}/events",
                         "record": None,
                         "report": None,
+                        "report_pdf": None,
                         "overlays": {},
                     },
                 }
@@ -66,13 +71,14 @@ def verdict(view: View) -> dict[str, Any]:
     """A view as the JSON types of ``Verdict``."""
     end = view.end or {}
     path = f"/v1/verdicts/{view.id}"
-    overlays = {name.removesuffix(".png"): f"{path}/overlays/{name[:-4]}" for name in view.pictures if name != REPORT}
+    drawn = [name.removesuffix(".png") for name in view.pictures if name.endswith(".png")]
     links = Links(
         self=path,
         events=f"{path}/events",
         record=f"{path}/record.json" if view.status == DONE else None,
         report=f"{path}/{REPORT}" if REPORT in view.pictures else None,
-        overlays=overlays,
+        report_pdf=f"{path}/{REPORT_PDF}" if REPORT_PDF in view.pictures else None,
+        overlays={name: f"{path}/overlays/{name}" for name in drawn},
     )
     return {
         "id": view.id,
@@ -88,6 +94,141 @@ def verdict(view: View) -> dict[str, Any]:
 
 def _moment(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
+
+
+class Summary(BaseModel):
+    """A verdict in a list: the record is behind `path`."""
+
+    id: Annotated[str, Field(pattern=r"^vd_[0-9a-f]{32}$")]
+    status: Literal["queued", "running", "done", "failed"]
+    created_at: datetime
+    finished_at: datetime | None
+    batch: str | None
+    path: str
+
+
+class Verdicts(BaseModel):
+    """A page of verdicts; `next` is the path of the following one, null on the last."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "verdicts": [
+                        {
+                            "id": EXAMPLE_ID,
+                            "status": "done",
+                            "created_at": "2026-11-25T17:03:21.400000Z",
+                            "finished_at": "2026-11-25T17:03:22.100000Z",
+                            "batch": None,
+                            "path": f"/v1/verdicts/{EXAMPLE_ID}",
+                        }
+                    ],
+                    "next": None,
+                }
+            ]
+        }
+    )
+
+    verdicts: list[Summary]
+    next: str | None
+
+
+def summary(view: View) -> Summary:
+    """A view in a list."""
+    return Summary(
+        id=view.id,
+        status=view.status,
+        created_at=datetime.fromtimestamp(view.created_at, UTC),
+        finished_at=None if view.finished_at is None else datetime.fromtimestamp(view.finished_at, UTC),
+        batch=view.batch,
+        path=f"/v1/verdicts/{view.id}",
+    )
+
+
+class Batch(BaseModel):
+    """A batch and how far it is; `deleted` counts verdicts that were deleted by themselves."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": EXAMPLE_BATCH,
+                    "status": "running",
+                    "created_at": "2026-11-25T17:03:21.400000Z",
+                    "photos": 3,
+                    "counts": {"queued": 1, "running": 1, "done": 0, "failed": 1, "deleted": 0},
+                    "links": {
+                        "self": f"/v1/batches/{EXAMPLE_BATCH}",
+                        "results": f"/v1/batches/{EXAMPLE_BATCH}/results",
+                    },
+                }
+            ]
+        }
+    )
+
+    id: Annotated[str, Field(pattern=r"^bt_[0-9a-f]{32}$")]
+    status: Literal["running", "done"]
+    created_at: datetime
+    photos: int
+    counts: dict[Literal["queued", "running", "done", "failed", "deleted"], int]
+    links: dict[Literal["self", "results"], str]
+
+
+def batch(view: BatchView) -> dict[str, Any]:
+    """A view as the JSON types of ``Batch``."""
+    counts = dict.fromkeys(("queued", "running", "done", "failed", "deleted"), 0)
+    for _, job in view.photos:
+        counts["deleted" if job is None else job[1]] += 1
+    path = f"/v1/batches/{view.id}"
+    return {
+        "id": view.id,
+        "status": "running" if counts["queued"] + counts["running"] else "done",
+        "created_at": _moment(view.created_at),
+        "photos": len(view.photos),
+        "counts": counts,
+        "links": {"self": path, "results": f"{path}/results"},
+    }
+
+
+class BatchLine(BaseModel):
+    """A photo of a batch, one line of NDJSON; `verdict` is null where it was deleted by itself."""
+
+    number: int
+    id: str
+    verdict: Verdict | None
+
+
+class Person(BaseModel):
+    """An enrolled person; `id` is made from owner and name under a secret key."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"id": EXAMPLE_PERSON, "name": "Ada Example", "photos": 2, "created_at": "2026-11-25T17:03:21.400000Z"}
+            ]
+        }
+    )
+
+    id: Annotated[str, Field(pattern=r"^pn_[0-9a-f]{32}$")]
+    name: str
+    photos: int
+    created_at: datetime
+
+
+class Enrolled(Person):
+    """A person just enrolled."""
+
+    lowest_similarity: Annotated[
+        float | None, Field(description="Cosine of the two photos that differ most; null for a single photo.")
+    ]
+    consistent: Annotated[bool, Field(description="Whether no two photos look like different people.")]
+
+
+class People(BaseModel):
+    """Everyone whom the key's owner enrolled, by name."""
+
+    people: list[Person]
 
 
 class Weights(BaseModel):

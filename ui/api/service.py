@@ -6,6 +6,8 @@ import asyncio
 import threading
 
 from .access import ApiKeys
+from .audit import Audit
+from .batch import Batches
 from .bodies import UPLOADS
 from .database import Database
 from .jobs import Jobs
@@ -15,6 +17,7 @@ from .metrics import Metrics
 from .rates import Rates
 from .settings import Settings
 from .signing import Signer
+from .tenants import Tenants
 from .work import Sweeper, Worker
 
 
@@ -33,8 +36,11 @@ class Service:
         self.settings = settings
         self.database = Database(settings)
         vault = open_vault(self.database)
-        self.keys = ApiKeys(self.database)
+        self.keys = ApiKeys(self.database, vault)
         self.jobs, self.leases = Jobs(self.database, vault), Leases(self.database, vault)
+        self.batches = Batches(self.database, vault)
+        self.people = Tenants(settings.folder, vault)
+        self.audit = Audit(self.database, vault)
         self.signer = Signer(self.database, vault)
         self.metrics = Metrics(self.jobs)
         self.rates = Rates(settings.rate)
@@ -46,7 +52,7 @@ class Service:
     def start(self) -> None:
         """Start the workers and the sweeper."""
         workers = [
-            Worker(self.leases, self.settings, self.signer, self.metrics, self.wake, self._stop)
+            Worker(self.leases, self.settings, self.signer, self.people, self.metrics, self.wake, self._stop)
             for _ in range(self.settings.workers)
         ]
         self._threads = [*workers, Sweeper(self.jobs, self._stop)]

@@ -28,6 +28,7 @@ class Settings:
         workers: Examinations at a time in this process.
         rate: Requests a minute of one API key that start work.
         unfinished: Examinations of one API key that may wait or run.
+        batch: Photos of one API key's batches that may wait or run.
         queue: Examinations of all keys that may wait or run.
         lease: Seconds after which an examination that gives no sign of life is begun again.
         retention: Seconds after which a finished verdict is deleted.
@@ -42,6 +43,7 @@ class Settings:
     workers: int = 1
     rate: int = 60
     unfinished: int = 10
+    batch: int = 50
     queue: int = 100
     lease: float = 30.0
     retention: float = 30 * DAY

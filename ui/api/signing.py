@@ -13,9 +13,11 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from ...agent.people.sealing import Vault, seal, unseal
 from ...errors import SignatureInvalid
+from .audit import OPERATOR, Audit
 from .database import Database, now
 from .tables import SigningKey
 
@@ -52,21 +54,45 @@ class Signer:
     """
 
     def __init__(self, database: Database, vault: Vault) -> None:
+        self._database, self._vault = database, vault
         with database.writing() as session:
-            row = session.scalars(select(SigningKey).order_by(SigningKey.created_at.desc()).limit(1)).first()
+            row = _newest(session)
             if row is None:
                 row = _new_key(vault)
                 session.add(row)
-            key = vault.unwrap(row.wrapped_key, row.id)
-            self._private = Ed25519PrivateKey.from_private_bytes(unseal(key, row.sealed, "signing key", row.id))
-            self.key_id = row.id
+            self._private, self.key_id = self._open(row), row.id
 
     def sign(self, record: Json) -> Signature:
-        """Signature of a record as JSON types."""
+        """Signature of a record as JSON types; with the newest key, also if another process made that."""
+        private, key_id = self._current()
         signed_at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        unsigned = Signature(algorithm="Ed25519", key_id=self.key_id, signed_at=signed_at, value="0" * 128)
-        value = self._private.sign(_signed_bytes(record, unsigned)).hex()
+        unsigned = Signature(algorithm="Ed25519", key_id=key_id, signed_at=signed_at, value="0" * 128)
+        value = private.sign(_signed_bytes(record, unsigned)).hex()
         return unsigned.model_copy(update={"value": value})
+
+    def _current(self) -> tuple[Ed25519PrivateKey, str]:
+        with self._database.reading() as session:
+            row = _newest(session)
+            if row is not None and row.id != self.key_id:
+                self._private, self.key_id = self._open(row), row.id
+        return self._private, self.key_id
+
+    def _open(self, row: SigningKey) -> Ed25519PrivateKey:
+        key = self._vault.unwrap(row.wrapped_key, row.id)
+        return Ed25519PrivateKey.from_private_bytes(unseal(key, row.sealed, "signing key", row.id))
+
+
+def rotate(database: Database, vault: Vault) -> str:
+    """Make the key that signs from now on; its id. Earlier ones still verify."""
+    with database.writing() as session:
+        row = _new_key(vault)
+        session.add(row)
+        Audit(database, vault).append(session, OPERATOR, "key.rotate_signing", row.id)
+        return row.id
+
+
+def _newest(session: Session) -> SigningKey | None:
+    return session.scalars(select(SigningKey).order_by(SigningKey.created_at.desc()).limit(1)).first()
 
 
 def _new_key(vault: Vault) -> SigningKey:

@@ -1,29 +1,30 @@
-"""``/v1/verdicts``: hand in, follow, read, delete."""
+"""``/v1/verdicts``: hand in, list, follow, read, delete."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
-from typing import Annotated, Any
+from typing import Annotated, Literal
+from urllib.parse import urlencode
 
-from fastapi import APIRouter, Depends, Header, Path, Request, Response
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
-from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 
 from ...errors import NotFinished
 from . import problems, schemas, waiting
 from .access import Client, Principal, check_scope
-from .bodies import VerdictRequest, verdict_request
+from .bodies import VerdictRequest, parsed
 from .jobs import FAILED
 from .rates import LimitedClient
 from .service import Service
 from .signing import SignedRecord, canonical
-from .work import REPORT
+from .work import REPORT, REPORT_PDF
 
 LONGEST_WAIT = 60
-PNG = "image/png"
+PNG, PDF = "image/png", "application/pdf"
+EXAMPLE = {"photo": "/9j/4AAQSkZJRg…", "question": "Is the head turned away?", "keep_pictures": 600}
 _PREFER = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,6})")
 router = APIRouter(prefix="/v1/verdicts", tags=["verdicts"])
 
@@ -38,45 +39,19 @@ IdempotencyKey = Annotated[
 ]
 
 
-def _body() -> dict[str, Any]:
-    """The body in OpenAPI; the route reads it itself, in memory and with a limit."""
-    schema = VerdictRequest.model_json_schema()
-    files = {"type": "string", "format": "binary"}
-    form = {
-        **schema,
-        "properties": {**schema["properties"], "photo": files, "references": {"type": "array", "items": files}},
-    }
-    example = {"photo": "/9j/4AAQSkZJRg…", "question": "Is the head turned away?", "keep_pictures": 600}
-    return {
-        "required": True,
-        "content": {
-            "application/json": {"schema": {"$ref": "#/components/schemas/VerdictRequest"}, "example": example},
-            "multipart/form-data": {"schema": form},
-        },
-    }
-
-
-async def parsed(request: Request) -> VerdictRequest:
-    """The body of a request for a verdict; raises as ``bodies.verdict_request``, and Malformed with all faults."""
-    try:
-        return await verdict_request(request)
-    except ValidationError as error:
-        raise problems.Malformed(problems.faults_of(error.errors(include_input=False))) from None
-
-
 async def hand_in(service: Service, principal: Principal, asked: VerdictRequest, key: str | None) -> tuple[str, bool]:
     """Check and accept a request; its id, and whether it is new."""
     if asked.person is not None:
-        check_scope(principal, "people")
+        check_scope(principal, "identity")
     submission = await run_in_threadpool(asked.submission)
-    job, new = await run_in_threadpool(service.jobs.submit, principal.id, submission, key)
+    job, new = await run_in_threadpool(service.jobs.submit, principal.owner, submission, key)
     service.wake.set()
     return job, new
 
 
 @router.post(
     "",
-    openapi_extra={"requestBody": _body()},
+    openapi_extra={"requestBody": VerdictRequest.openapi_body(EXAMPLE)},
     response_model=schemas.Verdict,
     responses={
         202: {"model": schemas.Verdict, "description": "Accepted; it will be done. Location says where to look."},
@@ -92,11 +67,11 @@ async def create(
     examined is a problem, at once where size and header show it.
     """
     service: Service = request.app.state.service
-    asked = await parsed(request)
+    asked = await parsed(request, VerdictRequest)
     job, _ = await hand_in(service, client, asked, idempotency_key)
     wait = _wait(prefer)
-    done = await waiting.ended(service.jobs, client.id, job, wait or 0)
-    view = await run_in_threadpool(service.jobs.get, client.id, job)
+    done = await waiting.ended(service.jobs, client.owner, job, wait or 0)
+    view = await run_in_threadpool(service.jobs.get, client.owner, job)
     headers = {"Location": f"/v1/verdicts/{job}"}
     if wait is not None:
         headers["Preference-Applied"] = f"wait={wait}"
@@ -110,21 +85,38 @@ def _wait(prefer: str | None) -> int | None:
     return None if found is None else min(int(found[1]), LONGEST_WAIT)
 
 
+@router.get("", response_model=schemas.Verdicts, responses=problems.responses())
+def list_verdicts(
+    request: Request,
+    client: Client,
+    status: Annotated[Literal["queued", "running", "done", "failed"] | None, Query(description="Only these.")] = None,
+    limit: Annotated[int, Query(ge=1, le=100, description="At most so many.")] = 20,
+    cursor: Annotated[str | None, Query(max_length=200, description="From `next` of the page before.")] = None,
+) -> schemas.Verdicts:
+    """One's verdicts, the newest first, without their records; `next` is the path of those after them."""
+    page = request.app.state.service.jobs.page(client.owner, limit, status, cursor)
+    after = {"limit": limit, "cursor": page.cursor} | ({"status": status} if status else {})
+    return schemas.Verdicts(
+        verdicts=[schemas.summary(view) for view in page.views],
+        next=f"/v1/verdicts?{urlencode(after)}" if page.cursor else None,
+    )
+
+
 @router.get("/{verdict_id}", response_model=schemas.Verdict, responses=problems.responses(404))
 def read(request: Request, client: Client, verdict_id: VerdictId) -> Response:
     """An examination, and once it has ended its record or its problem."""
-    return JSONResponse(schemas.verdict(request.app.state.service.jobs.get(client.id, verdict_id)))
+    return JSONResponse(schemas.verdict(request.app.state.service.jobs.get(client.owner, verdict_id)))
 
 
 @router.delete("/{verdict_id}", status_code=204, responses=problems.responses(404))
 def remove(request: Request, client: Client, verdict_id: VerdictId) -> None:
     """Delete an examination with all that is kept of it, also one that is not done."""
-    request.app.state.service.jobs.delete(client.id, verdict_id)
+    request.app.state.service.jobs.delete(client.owner, verdict_id, client.id)
 
 
 async def _known(request: Request, client: Client, verdict_id: VerdictId) -> None:
     """Refuse before a stream has begun."""
-    await run_in_threadpool(request.app.state.service.jobs.status, client.id, verdict_id)
+    await run_in_threadpool(request.app.state.service.jobs.status, client.owner, verdict_id)
 
 
 @router.get(
@@ -142,14 +134,14 @@ async def events(
     """Server-sent events, from the first or after `Last-Event-ID`.
 
     `stage` (a step began or ended), `evidence` (what a tool found), `draft` (what the model adds to a sentence of the
-    explanation, not yet checked), `sentence` (of the explanation, checked against the evidence), `restarted` (an earlier attempt did not end), and at the end `done` or `failed` with
-    what `GET` answers.
+    explanation, not yet checked), `sentence` (of the explanation, checked against the evidence), `restarted` (an
+    earlier attempt did not end), and at the end `done` or `failed` with what `GET` answers.
     """
     jobs = request.app.state.service.jobs
     after = int(last_event_id) if last_event_id and re.fullmatch(r"\d{1,9}", last_event_id) else 0
-    async for number, event in waiting.events(jobs, client.id, verdict_id, after):
+    async for number, event in waiting.events(jobs, client.owner, verdict_id, after):
         yield ServerSentEvent(event=event["event"], data=event["data"], id=str(number))
-    view = await run_in_threadpool(jobs.get, client.id, verdict_id)
+    view = await run_in_threadpool(jobs.get, client.owner, verdict_id)
     yield ServerSentEvent(event=view.status, data=schemas.verdict(view))
 
 
@@ -160,7 +152,7 @@ async def events(
 )
 def signed_record(request: Request, client: Client, verdict_id: VerdictId) -> Response:
     """The signed record in canonical JSON, to pass on; `facewitness verify` checks it."""
-    view = request.app.state.service.jobs.get(client.id, verdict_id)
+    view = request.app.state.service.jobs.get(client.owner, verdict_id)
     if view.end is None or "record" not in view.end:
         raise NotFinished("There is no record: the examination has not ended, or failed.")
     return Response(canonical({"schema": "facewitness.signed/1", **view.end}), media_type="application/json")
@@ -173,7 +165,17 @@ def signed_record(request: Request, client: Client, verdict_id: VerdictId) -> Re
 )
 def report(request: Request, client: Client, verdict_id: VerdictId) -> Response:
     """The verdict as a page that shows the photo, where `keep_pictures` asked for it."""
-    return HTMLResponse(request.app.state.service.jobs.picture(client.id, verdict_id, REPORT))
+    return HTMLResponse(request.app.state.service.jobs.picture(client.owner, verdict_id, REPORT))
+
+
+@router.get(
+    "/{verdict_id}/" + REPORT_PDF,
+    response_class=Response,
+    responses={200: {"content": {PDF: {}}}, **problems.responses(404, 409, 410)},
+)
+def report_pdf(request: Request, client: Client, verdict_id: VerdictId) -> Response:
+    """The same as a PDF."""
+    return Response(request.app.state.service.jobs.picture(client.owner, verdict_id, REPORT_PDF), media_type=PDF)
 
 
 @router.get(
@@ -185,5 +187,5 @@ def overlay(
     request: Request, client: Client, verdict_id: VerdictId, evidence: Annotated[str, Path(pattern=r"^e\d{1,4}$")]
 ) -> Response:
     """Where an item of evidence was measured, drawn over the photo, where `keep_pictures` asked for it."""
-    data = request.app.state.service.jobs.picture(client.id, verdict_id, f"{evidence}.png")
+    data = request.app.state.service.jobs.picture(client.owner, verdict_id, f"{evidence}.png")
     return Response(data, media_type=PNG)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import threading
 import time
@@ -21,12 +22,13 @@ from .jobs import Jobs, Json
 from .leases import MAX_ATTEMPTS, Claim, Leases
 from .metrics import Metrics
 from .settings import Settings
-from .signing import Signer
+from .signing import Signature, Signer, canonical
+from .tenants import Tenants
 
 POLL = 0.25
 FLUSH = 0.1
 SWEEP = 60.0
-REPORT = "report.html"
+REPORT, REPORT_PDF = "report.html", "report.pdf"
 DRAFT = "draft"
 _log = logging.getLogger(__name__)
 
@@ -38,6 +40,7 @@ class Worker(threading.Thread):
         leases: The queue.
         settings: Which model writes, which weights may be used.
         signer: Signs the records.
+        people: Enrolled people of each owner.
         metrics: Counts them.
         wake: Set when something was handed in.
         stop: Set when the process ends.
@@ -48,12 +51,14 @@ class Worker(threading.Thread):
         leases: Leases,
         settings: Settings,
         signer: Signer,
+        people: Tenants,
         metrics: Metrics,
         wake: threading.Event,
         stop: threading.Event,
     ) -> None:
         super().__init__(name="facewitness-worker", daemon=True)
         self._leases, self._settings, self._signer, self._metrics = leases, settings, signer, metrics
+        self._people = people
         self._wake, self._stop_asked = wake, stop
 
     def run(self) -> None:
@@ -96,6 +101,7 @@ class Worker(threading.Thread):
             submission.photo,
             submission.references,
             person=options.person,
+            people=self._people.store(claim.owner),
             question=options.question,
             face=options.face,
             model=self._settings.model,
@@ -107,8 +113,9 @@ class Worker(threading.Thread):
     def _finish(self, claim: Claim, examination: Examination) -> None:
         record = examination.records[0]
         plain = record.model_dump(mode="json", by_alias=True)
-        end = {"record": plain, "signature": self._signer.sign(plain).model_dump()}
-        pictures = _pictures(examination) if claim.submission.options.keep_pictures else {}
+        signature = self._signer.sign(plain)
+        end = {"record": plain, "signature": signature.model_dump()}
+        pictures = _pictures(examination, plain, signature) if claim.submission.options.keep_pictures else {}
         if self._leases.finish(claim, end, events=_sentences(record), pictures=pictures):
             self._metrics.verdict(record)
 
@@ -132,11 +139,14 @@ def _sentences(record: Record) -> list[Json]:
     ]
 
 
-def _pictures(examination: Examination) -> dict[str, bytes]:
-    """The page, and an overlay for every item of evidence that has something to draw."""
+def _pictures(examination: Examination, plain: Json, signature: Signature) -> dict[str, bytes]:
+    """The page, the same as a PDF, and an overlay for every item of evidence that has something to draw."""
+    from ..chat.pdf import document  # loads what verdicts without pictures never need
+
     record, rgb = examination.records[0], examination.photo.rgb
     by_id = {item.id: item for item in record.evidence}
-    drawn = {REPORT: page.render(examination).encode()}
+    digest = hashlib.sha256(canonical(plain)).hexdigest()
+    drawn = {REPORT: page.render(examination).encode(), REPORT_PDF: document(examination, digest, signature)}
     for key in (key for layer in overlays.layers(record, examination.pictures) for key in layer.ids):
         buffer = BytesIO()
         Image.fromarray(overlays.draw_evidence(rgb, by_id[key], examination.pictures.get(key))).save(buffer, "PNG")

@@ -102,10 +102,10 @@ def build(handlers: Handlers, service: Service) -> Any:
             _panel("head", panels.render("head", speaker=speaker(service.settings.model), evaluated=evaluated))
             control = _panel("control", panels.render("control"), js_on_load=(ASSETS / "chat.js").read_text("utf-8"))
             shown["note"] = _panel("note")
+            shown["strip"] = _panel("strip")
             _panel("start", panels.render("start"))
             shown["against"] = _panel("against", panels.against(Session("")))
             _panel("examples", panels.render("examples", examples=EXAMPLES))
-            shown["strip"] = _panel("strip")
             shown["evaluation"] = _panel("evaluation")
             with gr.Column(elem_id="fw-left"):
                 shown["stage"], shown["evidence"] = _panel("stage"), _panel("evidence")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from ...agent.examine import Examination, examine_all
 from ...agent.people import PeopleStore
 from ...agent.relevance import clean
 from ...errors import FacewitnessError, NotPermitted
-from ...tools.image import load
+from ...tools.image import Photo, load
 from ...tools.portrait import only_face
 from ..api.access import Principal, check_scope
 from ..api.service import Service
@@ -103,15 +103,16 @@ class Handlers:
         """Take known photos to compare with, or drop them; what is on screen is examined anew."""
         session = self._open(session, request)
         try:
-            for photo in uploads.photos(self._folder, _paths(event)):
+            found = uploads.photos(self._folder, _paths(event))
+            for photo in found:
                 only_face(photo)
-                session.references = [*session.references, photo][-MOST_PHOTOS:]
         except FacewitnessError as error:
             yield _refused(session, error)
             return
         if event._data.get("clear"):
-            session.references, session.person = [], None
-        yield from self._again(session)
+            yield from self._again(session, [], None)
+        else:
+            yield from self._again(session, [*session.references, *found][-MOST_PHOTOS:], session.person)
 
     def person(self, session: Session | None, event: gr.EventData, request: gr.Request) -> Answer:
         """Choose an enrolled person to compare with."""
@@ -121,8 +122,7 @@ class Handlers:
         except NotPermitted:
             yield _problem(session, "permission")
             return
-        session.person = str(event._data.get("value") or "") or None
-        yield from self._again(session)
+        yield from self._again(session, session.references, str(event._data.get("value") or "") or None)
 
     def face(self, session: Session | None, event: gr.EventData, request: gr.Request) -> Answer:
         """Put another face on screen; it is examined when first wanted."""
@@ -148,16 +148,24 @@ class Handlers:
         if session is not None:
             session.stop.set()
 
-    def _again(self, session: Session) -> Answer:
+    def _again(self, session: Session, references: list[Photo], person: str | None) -> Answer:
+        """Compare with others from now on; where the photo on screen cannot be, all stays as it was."""
+        old, place, before = session.case, session.shown, (session.references, session.person)
+        session.references, session.person = references, person
         yield _screen(session, "against", "note")
-        if session.case is not None:
-            old = session.case
-            case = Case(old.photo, tuple(session.references), session.person, old.question)
-            session.cases[session.shown] = case
-            session.stop = threading.Event()
-            yield from self._examine(session, case)
+        if old is None:
+            return
+        session.cases[place] = Case(old.photo, tuple(references), person, old.question)
+        session.stop = threading.Event()
+        done = yield from self._examine(session, session.cases[place])
+        if not done and not session.gone:
+            session.references, session.person = before
+            session.cases.insert(place, old)
+            session.shown = place
+            yield _screen(session, *(name for name in LIVE if name != "note"), "against")
 
-    def _examine(self, session: Session, case: Case, face: str | None = None) -> Answer:
+    def _examine(self, session: Session, case: Case, face: str | None = None) -> Generator[Update, None, bool]:
+        """Examine a face; whether that went well."""
         steps = case.running = Steps()
         yield _screen(session, *LIVE)
         work = Work(lambda report: self._examination(case, face, report), session.stop)
@@ -171,11 +179,12 @@ class Handlers:
             case.running = None
             if not session.gone:
                 yield self._ended(session, case, error)
-            return
+            return False
         steps.end("done")
         case.running = None
         case.add(Found(examination, steps))
         yield _screen(session, *LIVE)
+        return True
 
     def _examination(self, case: Case, face: str | None, report: Callable[[dict[str, Any]], None]) -> Examination:
         return examine_all(

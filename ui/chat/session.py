@@ -26,7 +26,7 @@ MOST_PIXELS = 160_000_000
 """Kept at a time, of all cases of a visitor; the oldest goes first."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Turn:
     """A question and what came of it.
 
@@ -45,7 +45,7 @@ class Turn:
     problem: tuple[str, str] | None = None
 
 
-@dataclass
+@dataclass(eq=False)
 class Found:
     """What was found on one face, and the conversation about it.
 
@@ -76,7 +76,7 @@ class Found:
         return found
 
 
-@dataclass
+@dataclass(eq=False)
 class Case:
     """A photo under examination.
 

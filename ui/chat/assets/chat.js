@@ -60,8 +60,9 @@ async function take(what, files) {
     line.querySelector('span').textContent = said.attached.replace('{count}', paths.length);
     composer().querySelector('textarea').focus();
   } else {
-    send(what, { paths, question: what === 'photos' ? composer().elements.question.value : '' });
-    if (what === 'photos') composer().reset();
+    const asked = root().querySelector('[name=asked]');
+    send(what, { paths, question: asked.value });
+    if (what === 'photos') asked.value = '';
   }
 }
 
@@ -116,13 +117,16 @@ function light(event) {
 function mark(wanted) {
   for (const one of root().querySelectorAll('[data-ids]')) one.classList.toggle('lit', ids(one).some((id) => wanted.includes(id)));
 }
-function choose(at) {
-  const wanted = (picked = ids(at));
-  mark(wanted);
+function show(wanted) {
   const views = [...root().querySelectorAll('.views input')];
   const shows = (input) => input.dataset.about.split(' ').some((id) => wanted.includes(id));
   const view = views.find((input) => input.checked && shows(input)) ?? views.find(shows) ?? views[0];
   if (view) [view.checked, looking] = [true, view.value];
+}
+function choose(at) {
+  const wanted = (picked = ids(at));
+  mark(wanted);
+  show(wanted);
   const row = [...root().querySelectorAll('.evidence .item')].find((one) => wanted.includes(ids(one)[0]));
   if (!row || row.contains(at)) return;
   row.closest('details').open = true;
@@ -180,8 +184,12 @@ new MutationObserver((changes) => {
     file.href = URL.createObjectURL(new Blob([bytes], { type: file.dataset.type }));
     file.click();
   }
+  const answer = document.querySelector('.turn:last-child .answer .claim');
   if (following) document.querySelector('.turn:last-child')?.scrollIntoView({ block: 'nearest' });
-  following &&= Boolean(root().dataset.sent || root().querySelector('[data-running]') || !document.querySelector('.turn:last-child .claim'));
+  if (following && answer && !root().querySelector('[data-running]')) {
+    following = false;
+    if (ids(answer).length) show(ids(answer));
+  }
   const views = [...root().querySelectorAll('.views input')];
   const view = views.find((one) => one.value === looking) ?? views[0];
   if (view) view.checked = true;

@@ -1,0 +1,49 @@
+"""Enrolled people: a store for each owner, with a folder and a master key of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ...agent.people import PeopleStore, Person, Template
+from ...agent.people.person import clean_name, name_key
+from ...agent.people.sealing import Vault
+from ...errors import NotFound
+from .access import LOCAL
+
+
+class Tenants:
+    """Stores of people by owner.
+
+    Args:
+        folder: Holds the folder of each.
+        vault: Keys under which people and folders are named.
+    """
+
+    def __init__(self, folder: Path, vault: Vault) -> None:
+        self._folder, self._vault = folder / "people", vault
+
+    def store(self, owner: str) -> PeopleStore:
+        """The store of an owner; without keys that of this machine's user, as on the command line."""
+        if owner == LOCAL:
+            return PeopleStore()
+        return PeopleStore(self._folder / self._vault.index("tenant", owner).hex()[:32])
+
+    def id(self, owner: str, name: str) -> str:
+        """Under which a person is named in paths and in the audit log; tells nothing without the master key."""
+        return f"pn_{self._vault.index('person', owner, name_key(clean_name(name))).hex()[:32]}"
+
+    def list(self, owner: str) -> list[tuple[str, Person]]:
+        """Everyone whom an owner enrolled, by name, with the id."""
+        return [(self.id(owner, person.name), person) for person in self.store(owner).people()]
+
+    def enroll(self, owner: str, name: str, templates: Sequence[Template]) -> tuple[str, Person]:
+        """Add templates to a person, who is created if need be; see ``PeopleStore.enroll``."""
+        return self.id(owner, name), self.store(owner).enroll(name, templates)
+
+    def find(self, owner: str, person_id: str) -> Person:
+        """Who has an id; raises NotFound."""
+        for found, person in self.list(owner):
+            if found == person_id:
+                return person
+        raise NotFound("There is no such person.")
