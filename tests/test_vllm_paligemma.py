@@ -65,10 +65,11 @@ def served(address: str, picture: Image.Image) -> dict[str, float]:
 
 def reference(checkpoint: Path, picture: Image.Image, seen: str) -> dict[str, float]:
     """Log probabilities of all tokens by transformers, where the prefix, the pictures or nothing is seen ahead."""
+    from facewitness.finetune.vlm.layouts import Layout
+
     model = transformers.PaliGemmaForConditionalGeneration.from_pretrained(checkpoint).eval()
     processor = transformers.AutoProcessor.from_pretrained(checkpoint)
-    inputs = processor(images=[[picture]], text=[f"<image>{TEXT}"], return_tensors="pt")
-    inputs.pop("labels", None)
+    inputs = Layout(processor).prompt([picture], TEXT)
     ahead = {
         "prefix": torch.ones_like(inputs["input_ids"]),
         "pictures": (inputs["input_ids"] == processor.image_token_id).long(),

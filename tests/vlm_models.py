@@ -161,7 +161,8 @@ def _paligemma(folder: Path, texts: Sequence[str]) -> tuple[Any, Any]:
     images = SiglipImageProcessorPil(size={"height": SIDE, "width": SIDE})
     images.image_seq_length = 4
     processor = PaliGemmaProcessor(images, words)
-    text = Gemma2Config(**_TEXT, vocab_size=len(words), query_pre_attn_scalar=16, sliding_window=64)
+    heads = {"head_dim": 64, "query_pre_attn_scalar": 64}  # vLLM's attention on the CPU takes no smaller ones
+    text = Gemma2Config(**{**_TEXT, **heads}, vocab_size=len(words), sliding_window=64)
     config = PaliGemmaConfig(
         vision_config=SiglipVisionConfig(**_VISION, vision_use_head=False).to_dict(),
         text_config=text.to_dict(),

@@ -20,6 +20,8 @@ from ...errors import DatabaseUnusable
 from .settings import Settings
 
 FILE = "api.sqlite3"
+NEWEST = "head"
+"""Schema that a database is brought to."""
 BUSY_SECONDS = 10
 SCRUB_MS = 100
 CONNECTIONS = 50
@@ -88,7 +90,7 @@ class Database:
         config.set_main_option("script_location", "facewitness.ui.api:migrations")
         with self.engine.execution_options(writes=True).begin() as connection:
             config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            command.upgrade(config, NEWEST)
 
 
 def _engine(settings: Settings) -> Engine:

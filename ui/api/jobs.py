@@ -254,7 +254,7 @@ def _cursor(view: View) -> str:
 
 def _place(cursor: str) -> tuple[float, str]:
     try:
-        created_at, job_id = json.loads(base64.b64decode(cursor + "==", b"-_", validate=True))
+        created_at, job_id = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True))
         if isinstance(created_at, float) and isinstance(job_id, str) and "\0" not in job_id:
             return created_at, job_id
     except (ValueError, TypeError, RecursionError):

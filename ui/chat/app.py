@@ -34,7 +34,7 @@ HOME = "/chat"
 HOUR = 3600
 HEAD = '<link rel="icon" href="data:,"><meta name="referrer" content="no-referrer">'
 AT_ONCE = 2
-"""Examinations at a time; further visitors wait."""
+"""Examinations and answers at a time; further visitors wait."""
 WAITING = 32
 VISITORS = 500
 """Remembered at a time; who came first is forgotten first."""
@@ -117,7 +117,7 @@ def build(handlers: Handlers, service: Service) -> Any:
         _listen(blocks, control, handlers, shown)
     handlers.drop = partial(_drop, blocks)
     blocks.state_session_capacity = VISITORS
-    blocks.queue(max_size=WAITING, default_concurrency_limit=AT_ONCE, api_open=False)
+    blocks.queue(max_size=WAITING, default_concurrency_limit=WAITING, api_open=False)
     return blocks
 
 
@@ -128,6 +128,7 @@ def _panel(name: str, value: str = "", js_on_load: str | None = None) -> Any:
 def _listen(blocks: gr.Blocks, control: Any, handlers: Handlers, shown: dict[str, Any]) -> None:
     state, outputs = shown["state"], list(shown.values())
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+    turns: dict[str, Any] = {"concurrency_id": "work", "concurrency_limit": AT_ONCE}
 
     def put(update: Update) -> dict[Any, Any]:
         return {shown[name]: value for name, value in update.items()}
@@ -153,7 +154,7 @@ def _listen(blocks: gr.Blocks, control: Any, handlers: Handlers, shown: dict[str
         return run
 
     for name in STREAMS:
-        getattr(control, name)(streamed(getattr(handlers, name)), [state], outputs, **quiet)
+        getattr(control, name)(streamed(getattr(handlers, name)), [state], outputs, **quiet, **turns)
     for name in SINGLE:
         getattr(control, name)(single(getattr(handlers, name)), [state], outputs, **quiet)
     control.stop(handlers.stop, [state], None, **quiet)

@@ -1,12 +1,12 @@
 // What a visitor does becomes events; what belongs together lights up. `element`, `trigger` and `upload` are Gradio's.
 const EVENTS = ['photos', 'example', 'references', 'person', 'face', 'show', 'evaluate', 'sample', 'ask', 'stop', 'report', 'feedback', 'remove'];
 const TYPES = ['image/jpeg', 'image/png', 'image/webp'];
-const MOST_BYTES = 10_000_000, MOST_PHOTOS = 4;
+const MOST_BYTES = 10_000_000, MOST_PHOTOS = 4, LONG = 60_000;
 const said = element.querySelector('#fw-words').dataset;
 const local = element.querySelector('.local'), offline = element.querySelector('.offline');
 const root = () => document.getElementById('fw');
 const composer = () => document.querySelector('.composer');
-let attached = [], turn = null, looking = '', picked = [], following = false;
+let attached = [], turn = null, looking = '', picked = [], following = false, since = 0;
 
 function complain(words) {
   [local.querySelector('b').textContent, local.querySelector('span').textContent] = words ? words.split('|') : ['', ''];
@@ -26,10 +26,12 @@ async function alive() {
   }
   return offline.hidden;
 }
+setInterval(() => root().dataset.sent && Date.now() - since > LONG && complain(said.busy), 4000);
 setInterval(() => (root().querySelector('[data-running]') || root().dataset.sent || !offline.hidden) && alive(), 4000);
 
 async function send(name, data = {}) {
   complain('');
+  since = Date.now();
   if (name !== 'stop' && name !== 'report') root().dataset.sent = name;
   if (EVENTS.includes(name) && (await alive())) trigger(name, data);
 }
@@ -39,7 +41,7 @@ async function uploaded(files) {
   const fault = chosen.length > MOST_PHOTOS ? said.many : chosen.some((f) => !TYPES.includes(f.type)) ? said.type : chosen.some((f) => f.size > MOST_BYTES) ? said.size : '';
   if (fault) return complain(fault);
   complain('');
-  root().dataset.sent = 'upload';
+  [root().dataset.sent, since] = ['upload', Date.now()];
   try {
     return (await Promise.all(chosen.map((file) => upload(file)))).map((one) => one.path);
   } catch {
