@@ -12,6 +12,7 @@
     │   ├── InvalidOption          input.invalid_option
     │   ├── InvalidReference       input.invalid_reference
     │   ├── UnknownPerson          input.unknown_person
+    │   ├── Undecodable            input.undecodable
     │   └── SignatureInvalid       signature.invalid
     ├── NotAssessable              exit code 3: the photo has no face that can be examined
     ├── WeightsError               exit code 4
@@ -128,6 +129,12 @@ class UnknownPerson(InputError):
     """Nobody of that name is enrolled."""
 
     code = "input.unknown_person"
+
+
+class Undecodable(InputError):
+    """Decoding the image takes more memory or time than it may, or ends the decoder."""
+
+    code = "input.undecodable"
 
 
 class SignatureInvalid(InputError):

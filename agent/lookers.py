@@ -144,9 +144,7 @@ def _after(opening: str, tokens: Sequence[dict[str, Any]]) -> dict[str, Any]:
     raise ModelAnswerInvalid("The language model's answer does not open in the words it was taught.")
 
 
-def _by_answer(
-    look: Look, choices: Sequence[dict[str, Any]], join: Callable[[list[float]], float]
-) -> dict[str, float]:
+def _by_answer(look: Look, choices: Sequence[dict[str, Any]], join: Callable[[list[float]], float]) -> dict[str, float]:
     """What the probabilities of the tokens that begin one answer and no other come to, scaled to 1."""
     found: dict[str, list[float]] = {answer: [] for answer in look.answers}
     for choice in choices:

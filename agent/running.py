@@ -61,12 +61,29 @@ async def in_thread(function: Callable[[], T]) -> T:
 
 
 def within(seconds: float, function: Callable[[], T]) -> T:
-    """What the function returns or raises; it goes on in a daemon thread where it takes longer.
+    """Run in a daemon thread and give up after a time; what hangs must not keep the process from ending.
 
     Raises:
-        TimeoutError: It takes longer.
+        TimeoutError: It took longer.
     """
-    return asyncio.run(asyncio.wait_for(in_thread(function), seconds))
+    result: list[T] = []
+    failed: list[BaseException] = []
+    context = contextvars.copy_context()
+
+    def work() -> None:
+        try:
+            result.append(context.run(function))
+        except BaseException as error:  # noqa: BLE001 - handed to the caller
+            failed.append(error)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(max(seconds, 0))
+    if failed:
+        raise failed[0]
+    if not result:
+        raise TimeoutError
+    return result[0]
 
 
 def _from_thread(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:

@@ -21,8 +21,11 @@ EXAMPLES = re.findall(r"```sh example\n(.*?)```", TEXT, re.DOTALL)
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with running(tmp_path_factory.mktemp("api")) as server:
-        yield server
+    with pytest.MonkeyPatch.context() as patch:
+        home = tmp_path_factory.mktemp("home")
+        patch.setenv("FACEWITNESS_HOME", str(home))
+        with running(home / "api") as server:
+            yield server
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
@@ -42,17 +45,24 @@ def test_the_examples_run(server: Running, tmp_path: Path) -> None:
         '"status": "done"',
         "HTTP/1.1 202 Accepted",
         "event: sentence",
+        '"status": "done"',
         "204\n",
+        '{"number": 2, "id": "door-2", "verdict": {"id": "vd_',
+        '"name":"Ada Example"',
         '"valid":true',
+        "rows, unaltered",
         '"object":"chat.completion"',
         'facewitness_verdicts_total{label="',
         '"code":"input.not_an_image"',
     ]
     for example, text in zip(expected, shown, strict=True):
         assert example in text
-    assert "Valid: signed at" in shown[4]
-    assert "request.not_found" in shown[3]
+    assert "request.not_found" in shown[4]
+    assert shown[6].endswith("204\n\n")
+    assert "Valid: signed at" in shown[7]
+    assert "verdict.delete" in shown[8] and "person.enroll" in shown[8]
     assert (tmp_path / "overlay.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF")
     assert (tmp_path / "report.html").read_text("utf-8").startswith("<!")
 
 

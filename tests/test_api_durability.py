@@ -238,6 +238,7 @@ def test_a_database_of_the_first_schema_is_brought_up(tmp_path: Path, url: str |
         key, job = session.get(ApiKey, "k"), session.get(Job, "vd_1")
         assert key is not None and job is not None
         assert (key.owner, key.webhook, job.batch, job.place) == ("k", None, None, None)
+        assert key.scopes == "verdicts identity"
         assert session.scalars(select(func.count()).select_from(Spool)).one() == 1
     new.close()
 

@@ -43,6 +43,12 @@ def api(
         float, typer.Option(min=1, help="Seconds until an examination that a killed process left is begun again.")
     ] = 30,
     keep_days: Annotated[int, typer.Option(min=1, help="Days after which a finished verdict is deleted.")] = 30,
+    private_webhooks: Annotated[
+        bool, typer.Option("--private-webhooks", help="Send webhooks to this machine and private networks, too.")
+    ] = False,
+    traces: Annotated[
+        bool, typer.Option("--traces", help="Export OpenTelemetry traces, without payload, by OTLP over HTTP.")
+    ] = False,
     with_chat: Annotated[bool, typer.Option("--chat", help="Serve the chat, too, under /chat.")] = False,
 ) -> None:
     """Serve the HTTP API."""
@@ -65,6 +71,8 @@ def api(
         queue=queue,
         lease=lease,
         retention=keep_days * DAY,
+        private_webhooks=private_webhooks,
+        traces=traces,
         chat=with_chat,
     )
     serve(settings, host, port)
@@ -160,12 +168,21 @@ def create(
     owner: Annotated[
         str | None, typer.Option(help="Whose verdicts and people it works with, for several keys of one owner.")
     ] = None,
+    webhook: Annotated[
+        str | None, typer.Option(help="https address to which the ends of the owner's verdicts are sent.")
+    ] = None,
     database: Database = None,
 ) -> None:
-    """Make a key. It is shown once; only its SHA-256 is kept. From then on the API takes a key for everything."""
-    key_id, secret = _keys(database).create(scope or ["verdicts"], days, owner)
+    """Make a key. It is shown once; only its SHA-256 is kept. From then on the API takes a key for everything.
+
+    With a webhook a second line is the secret that its receiver checks signatures with.
+    """
+    opened = _keys(database)
+    key_id, secret = opened.create(scope or ["verdicts"], days, owner, webhook)
     typer.echo(f"id {key_id}, scopes {', '.join(scope or ['verdicts'])}, {days} days", err=True)
     typer.echo(secret)
+    if webhook is not None:
+        typer.echo(opened.webhook_secret(key_id))
 
 
 @keys.command("list")

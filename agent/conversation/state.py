@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextvars
 import operator
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,7 +16,7 @@ from ...tools import detection
 from ...tools.evidence import Evidence, Picture, without_value
 from ...tools.face import FaceView, Reference
 from ..policy import Policy
-from ..running import milliseconds
+from ..running import milliseconds, within
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -111,32 +109,6 @@ class Context:
     def seconds_left(self) -> float:
         """For a model's thinking in this turn."""
         return self.limits.seconds - (time.perf_counter() - self.started)
-
-
-def within(seconds: float, function: Callable[[], T]) -> T:
-    """Run in a daemon thread and give up after a time; what hangs must not keep the process from ending.
-
-    Raises:
-        TimeoutError: It took longer.
-    """
-    result: list[T] = []
-    failed: list[BaseException] = []
-    context = contextvars.copy_context()
-
-    def work() -> None:
-        try:
-            result.append(context.run(function))
-        except BaseException as error:  # noqa: BLE001 - handed to the caller
-            failed.append(error)
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    thread.join(max(seconds, 0))
-    if failed:
-        raise failed[0]
-    if not result:
-        raise TimeoutError
-    return result[0]
 
 
 def measured(context: Context, tool: str, function: Callable[[], list[Evidence]]) -> list[Evidence]:

@@ -18,9 +18,10 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from .. import chat_models, explain, prompts
 from ..record import Record
+from ..running import within
 from ..verdict import Claim
 from . import answers, calls, measuring, records
-from .state import Context, Json, Talk, within
+from .state import Context, Json, Talk
 
 _SYSTEM = """You are a forensic expert witness who answers a question about the examination of a face photo.
 Measurements and verdict are settled; you put into words what answers the question, and change nothing.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import re
 import secrets
@@ -14,12 +15,14 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from ...agent.people.sealing import Vault
+from ...agent.people.sealing import Vault, seal, unseal
 from ...errors import InvalidOption, NotAuthenticated, NotPermitted
 from .audit import OPERATOR, Audit
 from .database import Database, now
 from .settings import DAY
 from .tables import ApiKey
+from .webhook_address import PREFIX as WEBHOOK_PREFIX
+from .webhook_address import check as check_webhook
 
 SCOPES = {
     "verdicts": "examine photos, and read and delete one's own verdicts",
@@ -57,23 +60,28 @@ class ApiKeys:
     """
 
     def __init__(self, database: Database, vault: Vault) -> None:
-        self._database, self._audit = database, Audit(database, vault)
+        self._database, self._vault, self._audit = database, vault, Audit(database, vault)
 
-    def create(self, scopes: Sequence[str], days: int | None, owner: str | None = None) -> tuple[str, str]:
+    def create(
+        self, scopes: Sequence[str], days: int | None, owner: str | None = None, webhook: str | None = None
+    ) -> tuple[str, str]:
         """Make a key that ends after so many days; its id, and the secret, which cannot be read again.
 
         Args:
             scopes: Some of ``SCOPES``.
             days: None for no end.
             owner: Whose verdicts and people it works with; its own id by default.
+            webhook: Where its owner's verdicts are announced, as long as the key is valid.
 
         Raises:
-            InvalidOption: A scope that does not exist, or none, or a name of an owner that cannot be used.
+            InvalidOption: A scope that does not exist, or none, or a name of an owner or a webhook that cannot be used.
         """
         if not scopes or not set(scopes) <= set(SCOPES):
             raise InvalidOption(f"The scopes are {', '.join(SCOPES)}.")
         if owner is not None and not _OWNER.fullmatch(owner):
             raise InvalidOption("An owner's name has small letters, digits, dots, dashes and underscores, 63 at most.")
+        if webhook is not None:
+            check_webhook(webhook)
         key_id, secret = secrets.token_hex(6), PREFIX + secrets.token_urlsafe(32)
         row = ApiKey(
             id=key_id,
@@ -82,11 +90,28 @@ class ApiKeys:
             scopes=" ".join(scopes),
             created_at=now(),
             expires_at=None if days is None else now() + days * DAY,
+            webhook=webhook,
         )
+        if webhook is not None:
+            key, row.wrapped_key = self._vault.new_key(key_id)
+            row.sealed = seal(key, secrets.token_bytes(32), "webhook", key_id)
         with self._database.writing() as session:
             session.add(row)
             self._audit.append(session, OPERATOR, "key.create", key_id, scopes=list(scopes), owner=owner or key_id)
         return key_id, secret
+
+    def webhook_secret(self, key_id: str) -> str:
+        """What the receiver of a key's webhook checks signatures with: ``whsec_`` and base64.
+
+        Raises:
+            InvalidOption: There is no such key, or it has no webhook.
+        """
+        with self._database.reading() as session:
+            row = session.get(ApiKey, key_id)
+            if row is None or row.wrapped_key is None or row.sealed is None:
+                raise InvalidOption(f"There is no API key {key_id!r} with a webhook.")
+            secret = unseal(self._vault.unwrap(row.wrapped_key, key_id), row.sealed, "webhook", key_id)
+        return WEBHOOK_PREFIX + base64.b64encode(secret).decode()
 
     def revoke(self, key_id: str) -> None:
         """End a key now.

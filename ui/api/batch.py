@@ -15,6 +15,7 @@ from ...agent.people.sealing import Vault, seal, unseal
 from ...errors import IdempotencyKeyReused, NotFound, TooManyRequests
 from .audit import Audit
 from .database import Database, now
+from .deliveries import announce
 from .jobs import FAILED, Json, check_queue, new_job, queue_job, unfinished
 from .submission import Submission
 from .tables import Batch, Job
@@ -127,6 +128,8 @@ class Batches:
         job.status, job.finished_at = FAILED, now()
         job.sealed = seal(self._vault.unwrap(job.wrapped_key, job.id), end, "end", job.id)
         session.add(job)
+        session.flush()
+        announce(session, batch.owner, job.id)
 
     def get(self, owner: str, batch_id: str) -> BatchView:
         """Read one; raises NotFound."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 import time
 from collections.abc import MutableMapping
@@ -13,11 +12,11 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ...errors import FacewitnessError, NotPermitted
-from . import problems
+from . import problems, traces
+from .logs import LOG
 from .metrics import Metrics
 
 _HOST = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d+)?", re.IGNORECASE)
-_log = logging.getLogger(__name__)
 
 
 class Guard:
@@ -36,6 +35,12 @@ class Guard:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        with traces.span("request") as span:
+            route, status = await self._serve(scope, receive, send)
+            traces.request(span, scope["method"] if route != "unknown" else "OTHER", route, status)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> tuple[str, int]:
+        """Route as declared, and status."""
         started, state = time.perf_counter(), scope.setdefault("state", {})
         metrics: Metrics = scope["app"].state.service.metrics  # a mounted app puts itself in the scope
         status = 0
@@ -52,10 +57,10 @@ class Guard:
             await self.app(scope, receive, send_with_headers)
         except Exception as error:  # noqa: BLE001 - a client must not see it, nor a log its message
             if not isinstance(error, FacewitnessError):
-                _log.error("request failed: %s", type(error).__name__)
+                LOG.error("request failed", error=type(error).__name__)
             if status == 0:
                 await problems.handle(Request(scope), error)(scope, receive, send_with_headers)
-        _note(metrics, scope, state, status, time.perf_counter() - started)
+        return _note(metrics, scope, state, status, time.perf_counter() - started), status
 
 
 def _check_origin(scope: Scope) -> None:
@@ -73,9 +78,11 @@ def _add_headers(headers: MutableHeaders, state: MutableMapping[str, Any]) -> No
         headers.update(state["standing"].headers())
 
 
-def _note(metrics: Metrics, scope: Scope, state: MutableMapping[str, Any], status: int, seconds: float) -> None:
-    """Method, route as declared, status and time: no address, no id, no query."""
+def _note(metrics: Metrics, scope: Scope, state: MutableMapping[str, Any], status: int, seconds: float) -> str:
+    """Method, route as declared, status and time: no address, no id, no query; the route."""
     route = getattr(scope.get("route"), "path", "unknown")
-    metrics.request(scope["method"] if route != "unknown" else "OTHER", route, status)
+    method = scope["method"] if route != "unknown" else "OTHER"  # which may be any word
     principal = state.get("principal", "-")
-    _log.info("%s %s %s %.0f ms key=%s", scope["method"], route, status, seconds * 1000, principal)
+    metrics.request(method, route, status)
+    LOG.info("request", method=method, route=route, status=status, ms=round(seconds * 1000), key=principal)
+    return str(route)

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from ...agent.people.sealing import Vault, seal, unseal
 from .database import Database, now
+from .deliveries import announce
 from .jobs import DONE, FAILED, QUEUED, RUNNING, Json
 from .submission import Submission
 from .tables import Event, Job, Picture, Spool
@@ -116,6 +117,7 @@ class Leases:
                 session.execute(delete(Spool).where(Spool.job == claim.job))
                 _add_events(session, claim, events)
                 _add_pictures(session, claim, pictures or {})
+                announce(session, claim.owner, claim.job)
         self._database.scrub()
         return held
 

@@ -35,6 +35,7 @@ class Metrics:
         self._stages = Histogram(
             "facewitness_stage_seconds", "Time by stage", ["stage"], buckets=_SECONDS, registry=self._registry
         )
+        self._webhooks = Counter("facewitness_webhooks", "Messages to webhooks", ["result"], registry=self._registry)
         self._queue = Gauge("facewitness_queue", "Unfinished examinations", ["status"], registry=self._registry)
 
     def request(self, method: str, route: str, status: int) -> None:
@@ -56,6 +57,10 @@ class Metrics:
     def retry(self) -> None:
         """Count an examination that an earlier attempt had begun."""
         self._retries.inc()
+
+    def webhook(self, result: str) -> None:
+        """Count an attempt: ``taken``, ``retried`` or ``given up``."""
+        self._webhooks.labels(result).inc()
 
     def text(self) -> bytes:
         """Prometheus text format."""

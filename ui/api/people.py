@@ -12,12 +12,13 @@ from starlette.concurrency import run_in_threadpool
 from ...agent.people import Person, Template
 from ...agent.people.person import clean_name
 from ...errors import InputError, InvalidReference, NotAssessable
-from ...tools import image, weights
+from ...tools import weights
 from ...tools.identity import SAME_PERSON_MIN, similarity
 from ...tools.portrait import only_face
 from . import problems, schemas
 from .access import Principal, Scope
 from .bodies import PersonRequest, parsed
+from .decoder import Decoder
 from .rates import Limited
 from .service import Service
 
@@ -54,7 +55,7 @@ async def enroll(request: Request, keeper: LimitedKeeper) -> Response:
 
 def _enroll(service: Service, keeper: Principal, asked: PersonRequest) -> Response:
     name = clean_name(asked.name)
-    templates = [_template(number, photo) for number, photo in enumerate(asked.photos, start=1)]
+    templates = [_template(service.decoder, number, photo) for number, photo in enumerate(asked.photos, start=1)]
     person_id = service.people.id(keeper.owner, name)
     service.audit.write(
         keeper.id, "person.enroll", person_id, photos=len(templates), consent=asked.consent, purpose=asked.purpose
@@ -69,9 +70,9 @@ def _enroll(service: Service, keeper: Principal, asked: PersonRequest) -> Respon
     return JSONResponse(told.model_dump(mode="json"), 201, {"Location": f"/v1/people/{person_id}"})
 
 
-def _template(number: int, data: bytes) -> Template:
+def _template(decoder: Decoder, number: int, data: bytes) -> Template:
     try:
-        photo = image.load(data)
+        photo = decoder.load(data)
         return Template(only_face(photo).feature, photo.sha256, weights.card("sface"))
     except NotAssessable as refusal:
         raise InvalidReference(f"Photo {number}: {refusal}") from refusal

@@ -1,9 +1,8 @@
-"""Listening: where it may, and what the log says."""
+"""Listening, and where it may."""
 
 from __future__ import annotations
 
 import ipaddress
-import logging
 import socket
 import sys
 import threading
@@ -12,6 +11,7 @@ import webbrowser
 import uvicorn
 
 from ...errors import InvalidOption
+from . import logs, traces
 from .app import create_app
 from .service import Service
 from .settings import Settings
@@ -44,7 +44,9 @@ def serve(settings: Settings, host: str, port: int, page: str = "", browse: bool
     name = f"[{host}]" if ":" in host else host
     address = f"http://{name}:{listener.getsockname()[1]}{page}"
     print(f"facewitness: listening on {address}", file=sys.stderr, flush=True)
-    _log_to_stderr()
+    logs.configure(sys.stderr)
+    if settings.traces:
+        traces.configure()
     if browse:  # it waits for the listener until the server runs
         threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
     http_server(service).run(sockets=[listener])
@@ -68,18 +70,3 @@ def _loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-class _Formatter(logging.Formatter):
-    """Of an exception the type alone: its message may hold what a client sent."""
-
-    def formatException(self, ei: object) -> str:
-        """Name of the exception's type."""
-        return type(ei[1]).__name__ if isinstance(ei, tuple) else ""
-
-
-def _log_to_stderr() -> None:
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Formatter("%(asctime)s %(levelname)s %(message)s"))
-    logging.basicConfig(level=logging.WARNING, handlers=[handler])
-    logging.getLogger("facewitness").setLevel(logging.INFO)

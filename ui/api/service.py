@@ -5,19 +5,24 @@ from __future__ import annotations
 import asyncio
 import threading
 
+from . import traces
 from .access import ApiKeys
 from .audit import Audit
 from .batch import Batches
 from .bodies import UPLOADS
 from .database import Database
+from .decoder import Decoder
+from .deliveries import Deliveries
 from .jobs import Jobs
 from .leases import Leases
+from .logs import LOG
 from .masterkey import open_vault
 from .metrics import Metrics
 from .rates import Rates
 from .settings import Settings
 from .signing import Signer
 from .tenants import Tenants
+from .webhooks import Sender
 from .work import Sweeper, Worker
 
 
@@ -38,7 +43,9 @@ class Service:
         vault = open_vault(self.database)
         self.keys = ApiKeys(self.database, vault)
         self.jobs, self.leases = Jobs(self.database, vault), Leases(self.database, vault)
+        self.deliveries = Deliveries(self.database, vault)
         self.batches = Batches(self.database, vault)
+        self.decoder = Decoder(settings.workers + 1)
         self.people = Tenants(settings.folder, vault)
         self.audit = Audit(self.database, vault)
         self.signer = Signer(self.database, vault)
@@ -47,15 +54,17 @@ class Service:
         self.uploads = asyncio.Semaphore(UPLOADS)
         self.wake = threading.Event()
         self._stop = threading.Event()
-        self._threads: list[Worker | Sweeper] = []
+        self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
-        """Start the workers and the sweeper."""
-        workers = [
-            Worker(self.leases, self.settings, self.signer, self.people, self.metrics, self.wake, self._stop)
-            for _ in range(self.settings.workers)
-        ]
-        self._threads = [*workers, Sweeper(self.jobs, self._stop)]
+        """Start the decoder, the workers, the sweeper and the sender of webhooks."""
+        if not self.decoder.start():
+            LOG.warning("no separate decoder: photos are decoded in the process of the service")
+        elif not self.decoder.limits:
+            LOG.warning("the decoder has no limit of memory on this platform")
+        workers = [Worker(self, self.wake, self._stop) for _ in range(self.settings.workers)]
+        sender = Sender(self.deliveries, self.metrics, self.settings.private_webhooks, self._stop)
+        self._threads = [*workers, Sweeper(self.jobs, self._stop), sender]
         for thread in self._threads:
             thread.start()
 
@@ -65,6 +74,8 @@ class Service:
         self.wake.set()
         for thread in self._threads:
             thread.join(timeout=self.settings.lease)
+        self.decoder.close()
+        traces.flush()
         self.database.close()
 
     def working(self) -> bool:

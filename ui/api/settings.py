@@ -32,6 +32,8 @@ class Settings:
         queue: Examinations of all keys that may wait or run.
         lease: Seconds after which an examination that gives no sign of life is begun again.
         retention: Seconds after which a finished verdict is deleted.
+        private_webhooks: Send webhooks to addresses that are not public, too: this machine, private networks.
+        traces: Export OpenTelemetry traces; that takes the extra ``telemetry``.
         chat: Serve the chat, too; that takes Gradio.
         evaluation: Folder of a run of ``facewitness eval`` that visitors of the chat may look through.
     """
@@ -47,5 +49,7 @@ class Settings:
     queue: int = 100
     lease: float = 30.0
     retention: float = 30 * DAY
+    private_webhooks: bool = False
+    traces: bool = False
     chat: bool = False
     evaluation: Path | None = None

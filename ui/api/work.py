@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import threading
 import time
 from collections.abc import Callable
 from io import BytesIO
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
@@ -17,48 +17,35 @@ from ...agent.record import Record
 from ...errors import FacewitnessError, JobLost, ServiceError
 from .. import overlays, page
 from ..wording import sentences
-from . import problems
+from . import problems, traces
 from .jobs import Jobs, Json
 from .leases import MAX_ATTEMPTS, Claim, Leases
-from .metrics import Metrics
-from .settings import Settings
-from .signing import Signature, Signer, canonical
-from .tenants import Tenants
+from .logs import LOG
+from .signing import Signature, canonical
+
+if TYPE_CHECKING:
+    from .service import Service
 
 POLL = 0.25
 FLUSH = 0.1
 SWEEP = 60.0
 REPORT, REPORT_PDF = "report.html", "report.pdf"
 DRAFT = "draft"
-_log = logging.getLogger(__name__)
 
 
 class Worker(threading.Thread):
     """Takes examinations from the queue, one at a time.
 
     Args:
-        leases: The queue.
-        settings: Which model writes, which weights may be used.
-        signer: Signs the records.
-        people: Enrolled people of each owner.
-        metrics: Counts them.
+        service: What it works with.
         wake: Set when something was handed in.
         stop: Set when the process ends.
     """
 
-    def __init__(
-        self,
-        leases: Leases,
-        settings: Settings,
-        signer: Signer,
-        people: Tenants,
-        metrics: Metrics,
-        wake: threading.Event,
-        stop: threading.Event,
-    ) -> None:
+    def __init__(self, service: Service, wake: threading.Event, stop: threading.Event) -> None:
         super().__init__(name="facewitness-worker", daemon=True)
-        self._leases, self._settings, self._signer, self._metrics = leases, settings, signer, metrics
-        self._people = people
+        self._leases, self._settings, self._signer = service.leases, service.settings, service.signer
+        self._people, self._decoder, self._metrics = service.people, service.decoder, service.metrics
         self._wake, self._stop_asked = wake, stop
 
     def run(self) -> None:
@@ -70,7 +57,7 @@ class Worker(threading.Thread):
                     self._work(claim)
                     continue
             except Exception as error:  # noqa: BLE001 - the lease runs out, and the examination is begun again
-                _log.error("worker: %s", type(error).__name__)
+                LOG.error("worker failed", error=type(error).__name__)
             self._wake.wait(POLL)
             self._wake.clear()
 
@@ -82,12 +69,16 @@ class Worker(threading.Thread):
             return
         restarted = [{"event": "restarted", "data": {"attempt": claim.attempt}}] if claim.attempt > 1 else []
         try:
-            with _Pulse(self._leases, claim, self._settings.lease, restarted) as tell:
+            with (
+                _Pulse(self._leases, claim, self._settings.lease, restarted) as tell,
+                traces.span("examine") as span,
+            ):
                 examination = self._examine(claim, tell)
+                traces.verdict(span, examination.records[0])
         except FacewitnessError as error:
             self._fail(claim, error)
         except Exception as error:  # noqa: BLE001 - unforeseen, so worth another attempt
-            _log.error("examination: %s", type(error).__name__)
+            LOG.error("examination failed", error=type(error).__name__)
             if claim.attempt < MAX_ATTEMPTS:
                 self._leases.give_back(claim)
             else:
@@ -98,8 +89,8 @@ class Worker(threading.Thread):
     def _examine(self, claim: Claim, tell: Callable[[Json], None]) -> Examination:
         submission, options = claim.submission, claim.submission.options
         return examine_all(
-            submission.photo,
-            submission.references,
+            self._decoder.load(submission.photo),
+            [self._decoder.load(reference) for reference in submission.references],
             person=options.person,
             people=self._people.store(claim.owner),
             question=options.question,
@@ -198,7 +189,7 @@ class _Pulse:
         try:
             self._leases.beat(self._claim, events)
         except Exception as error:  # noqa: BLE001 - the next beat may come through; else the lease runs out
-            _log.error("pulse: %s", type(error).__name__)
+            LOG.error("pulse failed", error=type(error).__name__)
 
 
 def _same_sentence(one: Json, other: Json) -> bool:
@@ -225,5 +216,5 @@ class Sweeper(threading.Thread):
             try:
                 self._jobs.sweep()
             except Exception as error:  # noqa: BLE001 - tried again in a while
-                _log.error("sweeper: %s", type(error).__name__)
+                LOG.error("sweeper failed", error=type(error).__name__)
             self._stop_asked.wait(SWEEP)

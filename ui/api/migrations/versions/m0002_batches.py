@@ -16,6 +16,7 @@ def upgrade() -> None:
     """Add tables and columns; a key that is already there owns itself."""
     op.add_column("api_keys", sa.Column("owner", ID, nullable=False, server_default=""))
     op.execute("UPDATE api_keys SET owner = id")
+    op.execute("UPDATE api_keys SET scopes = replace(scopes, 'people', 'identity')")  # all that it allowed so far
     for column in (
         sa.Column("webhook", sa.String(500)),
         sa.Column("wrapped_key", sa.LargeBinary),

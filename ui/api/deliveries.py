@@ -1,0 +1,107 @@
+"""Messages for webhooks: queued in the transaction that ends a verdict, due again until one is taken or given up."""
+
+from __future__ import annotations
+
+import random
+import secrets
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import delete, or_, select, update
+from sqlalchemy.orm import Session
+
+from ...agent.people.sealing import Vault, unseal
+from .database import Database, now
+from .tables import ApiKey, Delivery, Job
+
+MAX_ATTEMPTS = 10
+FIRST, LONGEST = 5.0, 3600.0
+"""Seconds until the second attempt, and between two at most; half as much again or less by chance."""
+LEASE = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One that is due.
+
+    Attributes:
+        id: The same in every attempt, so that a receiver can pass over one that it has.
+        url: Where to.
+        secret: Signs it.
+        attempt: 1 for the first.
+        body: JSON types.
+    """
+
+    id: str
+    url: str = field(repr=False)
+    secret: bytes = field(repr=False)
+    attempt: int
+    body: dict[str, Any] = field(repr=False)
+
+
+def announce(session: Session, owner: str, job: str) -> None:
+    """Queue a message about a verdict that ends in this transaction, for each webhook of its owner."""
+    for key in session.scalars(_webhooks().where(ApiKey.owner == owner)):
+        message = f"msg_{secrets.token_hex(16)}"
+        session.add(Delivery(id=message, key=key.id, job=job, created_at=now(), due_at=now(), attempts=0))
+
+
+class Deliveries:
+    """Messages of all owners; several processes may send.
+
+    Args:
+        database: Where they are.
+        vault: Opens the secrets that sign them.
+    """
+
+    def __init__(self, database: Database, vault: Vault) -> None:
+        self._database, self._vault = database, vault
+
+    def claim(self) -> Message | None:
+        """Take one that is due; nobody else gets it for ``LEASE`` seconds. None if there is none."""
+        with self._database.reading() as session:
+            if session.scalar(select(Delivery.id).where(Delivery.due_at <= now()).limit(1)) is None:
+                return None
+        with self._database.writing() as session:
+            first = select(Delivery.id).where(Delivery.due_at <= now()).order_by(Delivery.due_at).limit(1)
+            taken = (
+                update(Delivery)
+                .where(Delivery.id == first.scalar_subquery(), Delivery.due_at <= now())
+                .values(due_at=now() + LEASE, attempts=Delivery.attempts + 1)
+                .returning(Delivery.id, Delivery.key, Delivery.job, Delivery.attempts)
+            )
+            row = session.execute(taken, execution_options={"synchronize_session": False}).one_or_none()
+            return None if row is None else self._message(session, *row)
+
+    def _message(self, session: Session, message: str, key_id: str, job_id: str, attempt: int) -> Message | None:
+        key, job = session.scalar(_webhooks().where(ApiKey.id == key_id)), session.get(Job, job_id)
+        if key is None or job is None or not (key.webhook and key.wrapped_key and key.sealed):
+            session.execute(delete(Delivery).where(Delivery.id == message))  # the key ended meanwhile
+            return None
+        secret = unseal(self._vault.unwrap(key.wrapped_key, key.id), key.sealed, "webhook", key.id)
+        body = {
+            "type": f"verdict.{job.status}",
+            "timestamp": job.finished_at,
+            "data": {"id": job.id, "status": job.status, "batch": job.batch, "path": f"/v1/verdicts/{job.id}"},
+        }
+        return Message(message, key.webhook, secret, attempt, body)
+
+    def end(self, message: Message) -> None:
+        """It was taken, or is given up."""
+        with self._database.writing() as session:
+            session.execute(delete(Delivery).where(Delivery.id == message.id))
+
+    def later(self, message: Message) -> bool:
+        """Try again in a while, longer each time; False, and given up, after ``MAX_ATTEMPTS``."""
+        if message.attempt >= MAX_ATTEMPTS:
+            self.end(message)
+            return False
+        pause = min(LONGEST, FIRST * 2 ** (message.attempt - 1)) * random.uniform(0.5, 1.5)  # noqa: S311 - no secret
+        with self._database.writing() as session:
+            session.execute(update(Delivery).where(Delivery.id == message.id).values(due_at=now() + pause))
+        return True
+
+
+def _webhooks() -> Any:
+    current = or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > now())
+    return select(ApiKey).where(ApiKey.webhook.is_not(None), ApiKey.revoked_at.is_(None), current)
