@@ -20,17 +20,27 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, func, select
 
-from facewitness.errors import DatabaseUnusable, NotFound, StoreCorrupt, StoreKeyUnavailable
+from facewitness.errors import (
+    DatabaseUnusable,
+    IdempotencyKeyReused,
+    MalformedRequest,
+    NotFound,
+    ServiceBusy,
+    StoreCorrupt,
+    StoreKeyUnavailable,
+    TooManyRequests,
+)
 from facewitness.ui.api import database as clock
 from facewitness.ui.api import jobs as jobs_module
 from facewitness.ui.api import leases as leases_module
+from facewitness.ui.api.batch import Batches, Entry
 from facewitness.ui.api.database import FILE, Database
 from facewitness.ui.api.jobs import Jobs
 from facewitness.ui.api.leases import MAX_ATTEMPTS, Leases
 from facewitness.ui.api.masterkey import open_vault
 from facewitness.ui.api.settings import DAY, Settings
 from facewitness.ui.api.submission import Options, Submission
-from facewitness.ui.api.tables import ApiKey, Base, Job, Spool
+from facewitness.ui.api.tables import ApiKey, Base, Batch, Job, Spool
 
 from .api_server import SECONDS, wait
 from .postgres_server import postgres
@@ -206,6 +216,100 @@ def test_a_sealed_part_moved_to_another_job_is_noticed(queue: tuple[Jobs, Leases
         one.wrapped_key = two.wrapped_key
     with pytest.raises(StoreCorrupt):
         leases.claim()
+
+
+# --- several photos at once
+
+
+@pytest.fixture
+def batches(database: Database) -> Batches:
+    return Batches(database, open_vault(database))
+
+
+BATCH = [
+    Entry("one canary", SUBMISSION),
+    Entry("two", SUBMISSION, {"code": "input.not_an_image"}),
+    Entry("three", SUBMISSION),
+]
+
+
+def test_a_batch_keeps_its_order_and_comes_after_single_photos(queue: tuple[Jobs, Leases], batches: Batches) -> None:
+    jobs, leases = queue
+    batch = batches.submit("me", BATCH)
+    single, _ = jobs.submit("me", SUBMISSION)
+    claims = [claim for _ in range(4) if (claim := leases.claim()) is not None]
+    for claim in claims:
+        assert claim.submission == SUBMISSION
+        assert leases.finish(claim, {"record": claim.job})
+    view = batches.get("me", batch)
+    assert [name for name, _ in view.photos] == ["one canary", "two", "three"]
+    (one, _), (two, status), (three, _) = (job for _, job in view.photos if job is not None)
+    assert [claim.job for claim in claims] == [single, one, three]
+    assert (status, jobs.get("me", two).end) == ("failed", {"problem": {"code": "input.not_an_image"}})
+    with pytest.raises(NotFound):
+        batches.get("another", batch)
+
+
+def test_the_same_batch_at_the_same_time_is_one(batches: Batches, queue: tuple[Jobs, Leases]) -> None:
+    with ThreadPoolExecutor(4) as clients:
+        found = list(clients.map(lambda _: batches.submit("me", BATCH, "key"), range(8)))
+    assert len(set(found)) == 1
+    assert queue[0].counts() == {"queued": 2, "running": 0}
+    with pytest.raises(IdempotencyKeyReused):
+        batches.submit("me", BATCH[:1], "key")
+    assert batches.submit("another", BATCH, "key") != found[0]
+
+
+def test_a_batch_goes_as_a_whole_or_with_the_last_of_its_verdicts(
+    batches: Batches, queue: tuple[Jobs, Leases], database: Database, later: list[float]
+) -> None:
+    jobs, _ = queue
+    batches.delete("me", batches.submit("me", BATCH), "me")
+    bad = batches.submit("me", BATCH[1:2])
+    assert _counts(database, Batch, Job, Spool) == [1, 1, 0]
+    later[0] = 31 * DAY
+    jobs.sweep()
+    assert _counts(database, Batch, Job, Spool) == [0, 0, 0]
+    with pytest.raises(NotFound):
+        batches.get("me", bad)
+
+
+def test_a_batch_has_room_or_is_refused_whole(tmp_path: Path, url: str | None) -> None:
+    opened = Database(Settings(folder=tmp_path / "api", database=url, batch=3, queue=4))
+    batches, jobs = Batches(opened, open_vault(opened)), Jobs(opened, open_vault(opened))
+    batches.submit("me", BATCH)
+    with pytest.raises(TooManyRequests):
+        batches.submit("me", BATCH)
+    batches.submit("another", BATCH)
+    with pytest.raises(ServiceBusy):
+        jobs.submit("a third", SUBMISSION)
+    assert _counts(opened, Batch, Job, Spool) == [2, 6, 16]
+    opened.close()
+
+
+def _counts(database: Database, *tables: type[Base]) -> list[int]:
+    with database.reading() as session:
+        return [session.scalars(select(func.count()).select_from(table)).one() for table in tables]
+
+
+def test_pages_hold_every_verdict_once_whatever_comes_in_meanwhile(queue: tuple[Jobs, Leases]) -> None:
+    jobs, leases = queue
+    submitted = [jobs.submit("me", SUBMISSION)[0] for _ in range(5)]
+    jobs.submit("another", SUBMISSION)
+    found, cursor = [], None
+    while True:
+        page = jobs.page("me", 2, cursor=cursor)
+        found += [view.id for view in page.views]
+        jobs.submit("me", SUBMISSION)
+        if (cursor := page.cursor) is None:
+            break
+    assert found == submitted[::-1]
+    claim = leases.claim()
+    assert claim is not None
+    assert [view.id for view in jobs.page("me", 9, "running").views] == [claim.job]
+    for wrong in ("x", "W10", "WzEuNSwgMl0", cursor or "bnVsbA"):
+        with pytest.raises(MalformedRequest):
+            jobs.page("me", 2, cursor=wrong)
 
 
 # --- the database

@@ -46,14 +46,15 @@ class Decoder:
         separate: Whether there are processes; False where none can be started, and photos are decoded in this one.
 
     Args:
-        processes: That wait for a photo at most.
+        processes: At most; further photos wait.
         memory: Bytes that decoding may take.
         seconds: That it may take.
     """
 
     def __init__(self, processes: int, memory: int = MEMORY, seconds: float = SECONDS) -> None:
         self._idle: deque[_Process] = deque()
-        self._processes, self._memory, self._seconds, self._closed = processes, memory, seconds, False
+        self._memory, self._seconds, self._closed = memory, seconds, False
+        self._room = threading.Semaphore(processes)
         self.limits: tuple[str, ...] = ()
         self.separate = True
 
@@ -77,14 +78,11 @@ class Decoder:
         """
         if not self.separate:
             return image.load(data)
-        try:
-            process = self._take()
+        with self._room:
             try:
-                return self._decode(process, data)
+                return self._decode(self._take(), data)
             except _Ended:  # perhaps by an earlier photo, or from outside: once more in a new one
-                return self._decode(_Process(self._memory, self._seconds), data)
-        except (OSError, ValueError):
-            raise Undecodable("The decoder cannot be started.") from None
+                return self._decode(self._new(), data)
 
     def _decode(self, process: _Process, data: bytes) -> Photo:
         try:
@@ -111,10 +109,16 @@ class Decoder:
                 if process.alive():
                     return process
                 process.kill()
-        return _Process(self._memory, self._seconds)
+        return self._new()
+
+    def _new(self) -> _Process:
+        try:
+            return _Process(self._memory, self._seconds)
+        except (OSError, ValueError):
+            raise Undecodable("The decoder cannot be started.") from None
 
     def _give_back(self, process: _Process) -> None:
-        if self._closed or process.photos >= MAX_PHOTOS or len(self._idle) >= self._processes:
+        if self._closed or process.photos >= MAX_PHOTOS:
             process.kill()
         else:
             self._idle.append(process)
