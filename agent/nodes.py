@@ -19,7 +19,7 @@ from ..tools.registry import PhotoTool, tools
 from . import chat_models, fusion, sight
 from .plan import ask_for_more, choose, is_photo_tool
 from .reporting import evidence_info, make_record
-from .running import branch, milliseconds, step
+from .running import branch, milliseconds, step, within
 from .state import Context, Json, State, Task, from_json, to_json
 from .verdict import Decision, Reason
 
@@ -114,9 +114,12 @@ def plan(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     context, references = runtime.context, len(runtime.context.references)
     chosen = choose(state["question"], references)
     if context.model is not None and state["question"] and chat_models.calls_tools(context.model):
+        model, question = context.model, state["question"]
         # The policy's plan is enough without the model.
         with suppress(Exception):
-            chosen += ask_for_more(context.model, state["question"], chosen, references, context.more_tools)
+            chosen += within(
+                context.tool_seconds, lambda: ask_for_more(model, question, chosen, references, context.more_tools)
+            )
     assessable = {face["id"] for face in state["faces"] if face["assessable"]}
     subjects = [face for face in state["subjects"] if face in assessable]
     tasks: list[Task] = []

@@ -37,6 +37,7 @@ class Answer:
         point: Where a map of alterations is strongest, x and y in pixels of the upright photo.
         face: Box of the examined face.
         marks: Boxes of what decided, with names.
+        psnr: Of the picture against the unchanged one, dB, where it was changed and kept its size.
         tokens: Of language models, as far as they count them.
         ms: Wall time, milliseconds.
         memory: Greatest resident size of the process so far, MiB.
@@ -59,6 +60,7 @@ class Answer:
     point: tuple[float, float] | None = None
     face: Box | None = None
     marks: tuple[tuple[str, Box], ...] = ()
+    psnr: float | None = None
     tokens: int = 0
     ms: float = 0.0
     memory: float = 0.0

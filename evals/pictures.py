@@ -27,10 +27,12 @@ class Material:
     Attributes:
         images: Bytes of the pictures in question.
         references: Bytes of the references that are other pictures; a photo says nothing about itself.
+        psnr: Of a changed picture against the unchanged one, dB; None where nothing was changed, or the size was.
     """
 
     images: tuple[bytes, ...]
     references: tuple[bytes, ...]
+    psnr: float | None = None
 
     @property
     def hashes(self) -> list[list[str]]:
@@ -39,14 +41,20 @@ class Material:
 
 
 def material(item: Item, root: Path) -> Material:
-    """Read the files of a sample.
+    """Read the files of a sample; a change of the sample's is made here.
 
     Raises:
         UnreadableFile: One is missing or lies outside the benchmark's folder.
+        FacewitnessError: It cannot be changed.
     """
     images = tuple(read(name, root) for name in item.images)
-    references = dict.fromkeys(read(name, root) for name in item.references)
-    return Material(images, tuple(data for data in references if data not in images))
+    references = tuple(data for data in dict.fromkeys(read(name, root) for name in item.references) if data not in images)
+    if not item.change:
+        return Material(images, references)
+    from .perturbations import changed, psnr
+
+    made = changed(item, images[0], references)
+    return Material((made,), references, psnr(images[0], made))
 
 
 def read(name: str, root: Path) -> bytes:

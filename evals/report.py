@@ -20,7 +20,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from ..errors import InvalidOption
-from . import benchmarks, charts, comparison, gallery, metrics
+from . import benchmarks, change_scores, charts, comparison, gallery, metrics
 from .forgery_report import table, text
 from .leakage import Leakage
 from .runner import Run
@@ -35,7 +35,7 @@ HEADLINES = (
     "accuracy, classes weighing alike", "macro f1", "word f1 of answers",
 )  # fmt: skip
 """The first three of these stand at the top of the page."""
-_ABBREVIATED = re.compile(r"\b(auc|eer|ece|tpr|fpr|f1)\b")
+_ABBREVIATED = re.compile(r"\b(auc|eer|ece|tpr|fpr|f1|psnr)\b")
 _NUMBERS = re.compile(r"\[[-+\d.eE,\s]+\]")
 Found = dict[str, Any]
 TITLES = {
@@ -83,7 +83,8 @@ def _digest(run: Run) -> str:
 def _beside(run: Run, first: str, other: str, rounds: int) -> Found | None:
     """The evaluated system less a baseline; None where they share no sample."""
     try:
-        return comparison.paired(run.rows[other], run.rows[first], (other, first), rounds).to_json()
+        rows = [change_scores.plain(run.rows[name]) for name in (other, first)]
+        return comparison.paired(rows[0], rows[1], (other, first), rounds).to_json()
     except InvalidOption:
         return None
 
@@ -118,7 +119,7 @@ def html(run: Run, found: Found) -> str:
     )
     css = (Path(__file__).parent / "templates" / "evaluation.css").read_text("utf-8")
     first = found["evaluated"]
-    rows = run.rows[first]
+    rows = change_scores.plain(run.rows[first])
     errors = gallery.worst(rows, first)
     return environment.get_template(
         "evaluation.html.j2"
@@ -127,6 +128,7 @@ def html(run: Run, found: Found) -> str:
         css_hash=base64.b64encode(hashlib.sha256(css.encode()).digest()).decode(),
         found=found,
         titles=TITLES,
+        change_table=change_table,
         names=figure_names(found),
         named=named,
         headlines=headlines(found),
@@ -194,6 +196,7 @@ def markdown(found: Found) -> str:
         *(f"**{TITLES[name]}: {warning}**" for name, of in systems.items() for warning in of["warnings"]),
         table(f"Figures; {found['intervals']}", head, rows),
         _counted("Not scored", {TITLES[name]: of["unscored"] for name, of in systems.items()}),
+        *_changes(systems),
         *_methods(systems[found["evaluated"]].get("methods")),
         *_groups(systems[found["evaluated"]]["groups"]),
         *_named("Explanations", systems, "explanations"),
@@ -215,6 +218,37 @@ def _methods(found: Found | None) -> list[str]:
     columns = found["columns"] if len(found["columns"]) <= WIDEST else found["columns"][:1]
     rows = [[name, *(_cell(found["cells"][name][column]) for column in columns)] for name in found["rows"]]
     return [table("AUC by method and person (samples)", ["method", *columns], rows)]
+
+
+CHANGES = (
+    "psnr, dB, median", "labels changed", "abstained after", "genuine, accepted after", "not genuine, accepted after",
+    "calls changed", "genuine, called genuine after", "not genuine, called genuine after", "auc after",
+    "auc, after less before",
+)  # fmt: skip
+"""Columns of the table of changed photos."""
+
+
+def change_table(changes: Found) -> tuple[list[str], list[list[str]]]:
+    """Columns, and a row for each change."""
+    columns = [name for name in CHANGES if any(of.get(name) is not None for of in changes.values())]
+    rows = [
+        [name, str(of["samples"]), str(sum(of["unscored"].values())), str(of["no reading"]),
+         *(_changed(of.get(column)) for column in columns)]
+        for name, of in changes.items()
+    ]  # fmt: skip
+    return ["change", "photos", "not scored", "no reading", *map(named, columns)], rows
+
+
+def _changed(value: Any) -> str:
+    return text(value) if isinstance(value, dict) else "–" if value is None else str(value)
+
+
+def _changes(systems: Found) -> list[str]:
+    return [
+        table(f"Changed photos against the same unchanged: {TITLES[name]}", *change_table(of["changes"]))
+        for name, of in systems.items()
+        if "changes" in of
+    ]
 
 
 def _cell(cell: Found | None) -> str:

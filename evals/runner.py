@@ -13,7 +13,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -256,7 +256,7 @@ def _answer(system: System, store: Store, item: Item, root: Path) -> Answer:
     if known is None:
         known = system.answer(item, files)
         store.put(name, known)
-    return known
+    return known if files.psnr is None else replace(known, psnr=files.psnr)
 
 
 @scorer(metrics=[accuracy()])

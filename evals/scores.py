@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..tools.identity import SAME_PERSON_MIN
-from . import figures, metrics, score_parts
+from . import change_scores, figures, metrics, score_parts
 from .answers import unscored
 from .benchmarks import Item
 from .metrics import Array, Bools
@@ -40,7 +40,13 @@ def scored(run: Run, time_limit: float | None = None, rounds: int = metrics.ROUN
         time_limit: Seconds; an answer that took longer counts as unscored.
         rounds: Resamples of the intervals.
     """
-    return {name: _system(name, limited(rows, time_limit), run.plan.root, rounds) for name, rows in run.rows.items()}
+    found = {}
+    for name, rows in run.rows.items():
+        rows = limited(rows, time_limit)
+        found[name] = _system(name, change_scores.plain(rows), run.plan.root, rounds)
+        if changed := change_scores.changes(rows, threshold_of(name), rounds):
+            found[name]["changes"] = changed
+    return found
 
 
 def limited(rows: Sequence[Row], seconds: float | None) -> list[Row]:

@@ -371,5 +371,11 @@ def test_the_description_is_openapi_31_with_examples(client: httpx.Client) -> No
     post = document["paths"]["/v1/verdicts"]["post"]
     assert set(post["requestBody"]["content"]) == {"application/json", "multipart/form-data"}
     assert post["requestBody"]["content"]["application/json"]["example"]
-    assert document["components"]["schemas"]["Verdict"]["examples"]
+    for name in ("Verdict", "Verdicts", "Batch", "Person"):
+        assert document["components"]["schemas"][name]["examples"]
+    for path, status in (("/v1/batches", "202"), ("/v1/people", "201")):
+        other = document["paths"][path]["post"]
+        assert set(other["requestBody"]["content"]) == {"application/json", "multipart/form-data"}
+        assert other["requestBody"]["content"]["application/json"]["example"]
+        assert set(other["responses"]) >= {status, "401", "403", "413", "422", "429", "503"}
     assert set(post["responses"]) >= {"200", "202", "401", "413", "415", "422", "429", "503"}

@@ -136,7 +136,7 @@ def test_the_key_outlives_the_process_and_is_sealed(database: Database, signed: 
     again = Database(database.settings)
     signer = Signer(again, open_vault(again))
     assert signer.key_id == json.loads(signed)["signature"]["key_id"]
-    secret = signer._private.private_bytes_raw()
+    secret = signer._held[0].private_bytes_raw()
     assert not any(secret in file.read_bytes() for file in database.settings.folder.iterdir())
     again.close()
 

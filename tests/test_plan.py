@@ -1,3 +1,6 @@
+import threading
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -5,6 +8,8 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 
+from facewitness.agent import nodes, running
+from facewitness.agent.examine import examine
 from facewitness.agent.plan import MANDATORY, ask_for_more, choose
 
 
@@ -56,3 +61,27 @@ def test_a_model_gets_the_tools_it_asks_for_within_the_budget() -> None:
     assert not set(model.bound) & set(chosen), "tools that run anyway are not offered"
     assert len(ask_for_more(model, "?", chosen, 0, 1)) == 1
     assert ask_for_more(model, "?", chosen, 0, 0) == ()
+
+
+class HangingPlanner(ScriptedModel):
+    """Answers nothing, and does not come back when it is to choose tools."""
+
+    chooses: bool = False
+
+    def bind_tools(self, tools: Any, **_: Any) -> "HangingPlanner":
+        return HangingPlanner(asks=[], chooses=True)
+
+    def _generate(self, messages: Any, stop: Any = None, run_manager: Any = None, **_: Any) -> ChatResult:
+        if self.chooses:
+            threading.Event().wait(60)
+        raise ConnectionError
+
+
+def test_a_planner_that_hangs_does_not_hold_the_examination_up(
+    astronaut: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nodes, "within", lambda seconds, work: running.within(0.3, work))
+    model = HangingPlanner(asks=[], metadata={"facewitness": {"tools": True}})
+    started = time.monotonic()
+    record = examine(astronaut, question="Was the metadata edited?", model=model)
+    assert record.verdict.assessable and time.monotonic() - started < 50

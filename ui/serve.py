@@ -187,14 +187,16 @@ def create(
 
 @keys.command("list")
 def list_keys(database: Database = None) -> None:
-    """List the keys: id, scopes, whether they are valid."""
+    """List the keys: id, whether they are valid, scopes, owner where it is another one, webhook."""
     from datetime import UTC, datetime
 
     from .api.access import state
 
     for row in _keys(database).list():
         until = "no end" if row.expires_at is None else f"until {datetime.fromtimestamp(row.expires_at, UTC):%Y-%m-%d}"
-        typer.echo(f"{row.id}  {state(row)}  {until}  {row.scopes}")
+        owner = "" if row.owner == row.id else f"  owner {row.owner}"
+        hook = "" if row.webhook is None else f"  webhook {row.webhook}"
+        typer.echo(f"{row.id}  {state(row)}  {until}  {row.scopes}{owner}{hook}")
 
 
 @keys.command()

@@ -11,7 +11,7 @@ from .item import Benchmark, Item, Switches
 MODULES = (
     "folder", "table", "vipbench", "deepfakebench", "deepfakebench_mm", "lfw_pairs", "ow_ffa_bench", "hydrafake",
     "fakeclue", "x2dfd", "dd_vqa", "facexbench", "action_unit_lists", "bp4d", "disfa", "rafdb", "affectnet", "fairface",
-    "utkface",
+    "utkface", "robustness",
 )  # fmt: skip
 
 __all__ = ["Benchmark", "Item", "Switches", "benchmarks", "find"]

@@ -55,6 +55,8 @@ class Item:
         units: 1 or 0 by number of the action unit.
         mask: Picture of the altered region, not black where it was altered.
         aligned: The picture is a face aligned to ArcFace's five points, 112 x 112, and nothing else.
+        change: What is done to the picture before it is asked about; of ``evals/perturbations.py``.
+        of: Id of the sample with the unchanged picture.
     """
 
     id: str
@@ -76,6 +78,8 @@ class Item:
     units: Mapping[str, int] = field(default_factory=dict)
     mask: str = ""
     aligned: bool = False
+    change: str = ""
+    of: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Plain types."""
@@ -158,14 +162,17 @@ def relative(path: Path, root: Path) -> str:
 
 
 def limited(items: list[Item], limit: int | None) -> list[Item]:
-    """At most so many of each split, drawn by a hash of the id, so that a small run sees all kinds; in their order."""
+    """At most so many of each split, drawn by a hash of the id, so that a small run sees all kinds; in their order.
+
+    A changed picture is drawn with its unchanged one.
+    """
     if limit is None:
         return items
     kept: set[str] = set()
     for split in ("val", "test"):
-        ids = [item.id for item in items if item.split == split]
+        ids = [item.id for item in items if item.split == split and not item.of]
         kept.update(sorted(ids, key=lambda id_: hashlib.sha256(id_.encode()).digest())[:limit])
-    return [item for item in items if item.id in kept]
+    return [item for item in items if (item.of or item.id) in kept]
 
 
 def read_json(path: Path) -> Any:

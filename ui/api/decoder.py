@@ -62,7 +62,7 @@ class Decoder:
         """Start the first process, so that the first photo need not wait; False where none can be."""
         try:
             process = _Process(self._memory, self._seconds)
-        except (OSError, ValueError):
+        except OSError:
             self.separate = False
             return False
         self.limits = process.limits
@@ -75,6 +75,7 @@ class Decoder:
         Raises:
             InputError: As there.
             Undecodable: It took too much memory or time, or the decoder crashed.
+            OSError: No process can be started just now.
         """
         if not self.separate:
             return image.load(data)
@@ -82,7 +83,7 @@ class Decoder:
             try:
                 return self._decode(self._take(), data)
             except _Ended:  # perhaps by an earlier photo, or from outside: once more in a new one
-                return self._decode(self._new(), data)
+                return self._decode(_Process(self._memory, self._seconds), data)
 
     def _decode(self, process: _Process, data: bytes) -> Photo:
         try:
@@ -109,13 +110,7 @@ class Decoder:
                 if process.alive():
                     return process
                 process.kill()
-        return self._new()
-
-    def _new(self) -> _Process:
-        try:
-            return _Process(self._memory, self._seconds)
-        except (OSError, ValueError):
-            raise Undecodable("The decoder cannot be started.") from None
+        return _Process(self._memory, self._seconds)
 
     def _give_back(self, process: _Process) -> None:
         if self._closed or process.photos >= MAX_PHOTOS:
@@ -129,7 +124,7 @@ class _Ended(Undecodable):
 
 
 class _Process:
-    """One process; raises OSError or ValueError where it does not start."""
+    """One process; raises OSError where it does not start."""
 
     def __init__(self, memory: int, seconds: float) -> None:
         self._seconds = seconds
@@ -145,9 +140,9 @@ class _Process:
         try:
             with self._deadline(START_SECONDS):
                 self.limits = tuple(json.loads(_receive(self._output, MAX_HEADER)))
-        except (OSError, ValueError):
+        except (OSError, ValueError) as error:
             self.kill()
-            raise
+            raise OSError("The decoder does not start.") from error
 
     def decode(self, data: bytes) -> Photo:
         """Decode; raises InputError."""

@@ -60,7 +60,12 @@ class Signer:
             if row is None:
                 row = _new_key(vault)
                 session.add(row)
-            self._private, self.key_id = self._open(row), row.id
+            self._held = self._open(row), row.id
+
+    @property
+    def key_id(self) -> str:
+        """The key that signed last, or will sign first."""
+        return self._held[1]
 
     def sign(self, record: Json) -> Signature:
         """Signature of a record as JSON types; with the newest key, also if another process made that."""
@@ -73,9 +78,9 @@ class Signer:
     def _current(self) -> tuple[Ed25519PrivateKey, str]:
         with self._database.reading() as session:
             row = _newest(session)
-            if row is not None and row.id != self.key_id:
-                self._private, self.key_id = self._open(row), row.id
-        return self._private, self.key_id
+            if row is not None and row.id != self._held[1]:
+                self._held = self._open(row), row.id
+            return self._held
 
     def _open(self, row: SigningKey) -> Ed25519PrivateKey:
         key = self._vault.unwrap(row.wrapped_key, row.id)
