@@ -28,6 +28,9 @@
     ├── StoreError                 exit code 5: the store of enrolled people
     │   ├── StoreKeyUnavailable    store.key_unavailable
     │   └── StoreCorrupt           store.corrupt
+    ├── ScreeningError             exit code 1: screening many photos; mostly the error of one row
+    │   ├── PhotoTooSlow           screen.photo_too_slow
+    │   └── WorkerLost             screen.worker_lost
     ├── RequestError               the HTTP API refuses a request
     │   ├── MalformedRequest       request.malformed
     │   ├── RequestTooLarge        request.too_large
@@ -238,6 +241,24 @@ class StoreCorrupt(StoreError):
     """A stored template fails authentication."""
 
     code = "store.corrupt"
+
+
+class ScreeningError(FacewitnessError):
+    """A photo among very many cannot be examined."""
+
+    code = "screen.failed"
+
+
+class PhotoTooSlow(ScreeningError):
+    """The photo took longer than it may."""
+
+    code = "screen.photo_too_slow"
+
+
+class WorkerLost(ScreeningError):
+    """The process that examines ended, each time it was tried."""
+
+    code = "screen.worker_lost"
 
 
 class RequestError(FacewitnessError):

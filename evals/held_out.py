@@ -4,7 +4,8 @@ Run: ``python -m facewitness.evals.held_out --data PATH --out DIR``
 
 Writes ``stylegan2/`` for ``eval folder``, and ``london/list.csv`` for ``eval csv``: the Face Research Lab London set,
 whose people agreed to altered forms, with a neutral photo as the reference and the smiling one in question, forgeries
-of it with their masks, and look-alikes. All its pictures are saved alike. The folder stays on the machine.
+of it with their masks, and look-alikes. All its pictures are saved alike. ``units/``, for ``eval bp4d``, has all people
+of that set in BP4D's layout: smiling on request is taken for action units 6 and 12. The folder stays on the machine.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ from ..finetune.forge import REFERENCE_METHODS, Side, forge
 from ..tools.image import RGBImage
 from .benchmarks.item import read_csv
 
-SET = "stylegan2_vs_ffhq"
+SET, LONDON = "stylegan2_vs_ffhq", "frll_london"
+POSED = (6, 12)
+"""Action units of a smile: cheeks raised, lip corners pulled."""
 FOLDERS = {"real": "real", "fake": "fake/stylegan2"}
 QUALITY = 95
 PERSON, FORGERY, OTHER = REFERENCE_LABELS
@@ -59,6 +62,28 @@ def london(data: Path, out: Path) -> dict[str, int]:
             for row in _of_one(person, people, out):
                 writer.writerow(row)
                 counts[row["label"]] += 1
+    return counts
+
+
+def units(data: Path, out: Path) -> dict[str, int]:
+    """Copy the London set in BP4D's layout; returns how many photos of each expression.
+
+    No parameter of the action units is fitted on these photos. The labels are what people were asked to show, not what
+    a coder saw; other units are not coded.
+    """
+    counts: dict[str, int] = {}
+    (out / "AU_OCC").mkdir(parents=True, exist_ok=True)
+    for row in read_csv(data / LONDON / "labels.csv"):
+        task = row["expression"]
+        if not row["image"].startswith(task):  # other sets in it: other cameras, composites
+            continue
+        folder = out / "images" / row["identity"] / task
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(data / LONDON / row["image"], folder / "1.jpg")
+        shown = str(int(task == "smiling"))
+        with (out / "AU_OCC" / f"{row['identity']}_{task}.csv").open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file).writerows([["frame", *POSED], ["1", *(shown for _ in POSED)]])
+        counts[task] = counts.get(task, 0) + 1
     return counts
 
 
@@ -101,6 +126,7 @@ def main() -> None:
     options = parser.parse_args()
     print(stylegan2(options.data, options.out / "stylegan2"))
     print(london(options.data, options.out / "london"))
+    print(units(options.data, options.out / "units"))
 
 
 if __name__ == "__main__":

@@ -51,6 +51,18 @@ def crop(rgb: RGBImage, rng: np.random.Generator) -> RGBImage:
     return np.ascontiguousarray(rgb[top : rgb.shape[0] - top, left : rgb.shape[1] - left])
 
 
+def over(rgb: RGBImage, words: str) -> RGBImage:
+    """Pale letters across the largest face; across the middle where none is found."""
+    faces = detect(rgb)
+    height, width = rgb.shape[:2]
+    x, y, wide, high = faces[0].box if faces else (0, 0, width, height)
+    left, right = (round(min(max(at, 0), width)) for at in (x - wide / 2, x + 1.5 * wide))
+    top, bottom = (round(min(max(at, 0), height)) for at in (y, y + high))
+    painted = rgb.copy()
+    painted[top:bottom, left:right] = PAINT["watermark"](rgb[top:bottom, left:right], words)
+    return painted
+
+
 CHANGES: Mapping[str, Change] = {
     "half size": lambda rgb, rng: chains.resize(rgb, 0.5),
     "blur": lambda rgb, rng: chains.blur(rgb, max(1.0, min(rgb.shape[:2]) / 256)),
@@ -59,8 +71,8 @@ CHANGES: Mapping[str, Change] = {
     "crop": crop,
     "words beside": lambda rgb, rng: PAINT["caption"](rgb, WORDS),
     "letters beside": lambda rgb, rng: PAINT["caption"](rgb, meaningless(WORDS)),
-    "words over": lambda rgb, rng: PAINT["watermark"](rgb, WORDS),
-    "letters over": lambda rgb, rng: PAINT["watermark"](rgb, meaningless(WORDS)),
+    "words over": lambda rgb, rng: over(rgb, WORDS),
+    "letters over": lambda rgb, rng: over(rgb, meaningless(WORDS)),
 }
 """Kept as PNG, so that nothing else is done to the photo; noise is drawn from the photo's bytes."""
 JPEG = {f"jpeg {quality}": quality for quality in QUALITIES}

@@ -48,7 +48,8 @@ def material(item: Item, root: Path) -> Material:
         FacewitnessError: It cannot be changed.
     """
     images = tuple(read(name, root) for name in item.images)
-    references = tuple(data for data in dict.fromkeys(read(name, root) for name in item.references) if data not in images)
+    known = dict.fromkeys(read(name, root) for name in item.references)
+    references = tuple(data for data in known if data not in images)
     if not item.change:
         return Material(images, references)
     from .perturbations import changed, psnr

@@ -19,8 +19,10 @@ from facewitness.agent.examine import examine_all
 from facewitness.agent.record import Record
 from facewitness.errors import InputError, InvalidOption, SignatureInvalid
 from facewitness.tools.image import load
+from facewitness.ui.api.access import Principal
 from facewitness.ui.api.database import Database
 from facewitness.ui.api.masterkey import open_vault
+from facewitness.ui.api.service import Service
 from facewitness.ui.api.settings import Settings
 from facewitness.ui.api.signing import Signer, public_keys, verify
 from facewitness.ui.chat import feedback, panels, reports, stage, uploads
@@ -303,3 +305,34 @@ def test_with_keys_nothing_is_served_without_one(tmp_path: Path, monkeypatch: py
             assert client.get("/chat/config").status_code == 200
             server.service.keys.revoke(key_id)
             assert client.get("/chat/config").status_code == 303
+
+
+def test_a_visitor_is_compared_only_with_people_of_the_key_s_owner(
+    case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the list, nor a name in an examination or a question, reaches another store."""
+    pytest.importorskip("gradio", reason="needs facewitness[ui]")
+    from facewitness.ui.chat.handlers import Handlers
+
+    monkeypatch.setenv("FACEWITNESS_HOME", str(tmp_path))
+    known = tmp_path / "known.jpg"
+    known.write_bytes((FOLDER / "astronaut.jpg").read_bytes())
+    assert CliRunner().invoke(app, ["enroll", "Ada", str(known)]).exit_code == 0
+    service = Service(Settings(folder=tmp_path / "api", model="none"))
+    said = {}
+    for owner, scopes in (
+        ("local", {"verdicts", "identity"}),
+        ("acme", {"verdicts", "identity"}),
+        ("acme", {"verdicts"}),
+    ):
+        principal = Principal("key", frozenset(scopes), owner)
+        handlers = Handlers(service, lambda _, who=principal: who, tmp_path)
+        session = handlers._greeted(None)
+        talk = handlers._conversation(session, case, Found(case.found.examination, Steps()))
+        said[owner, len(scopes)] = session.people, talk.ask("Compare the face with the enrolled person Ada.")
+    names, asked = said["local", 2]
+    assert names == ["Ada"] and asked.asks and "Ada" in asked.asks
+    names, asked = said["acme", 2]
+    assert names == [] and asked.declined == "unknown_person"
+    names, asked = said["acme", 1]
+    assert names == [] and asked.declined == "policy"

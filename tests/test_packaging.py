@@ -52,5 +52,5 @@ def test_the_base_install_stays_light() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     names = {requirement.split(">")[0] for requirement in project["dependencies"]}
     assert not names & {"torch", "transformers", "vllm", "gradio", "peft", "bitsandbytes", "scikit-learn", "ray"}
-    extras = {"api", "ui", "finetune", "evals", "plugins", "postgres", "serve", "scale", "telemetry", "dev"}
+    extras = {"api", "ui", "finetune", "evals", "plugins", "postgres", "serve", "scale", "screen", "telemetry", "dev"}
     assert set(project["optional-dependencies"]) == extras

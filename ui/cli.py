@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from ..errors import FacewitnessError, InputError, InvalidOption
-from . import ask, data, evaluate, finetune, model_server, models, people, serve
+from . import ask, data, evaluate, finetune, model_server, models, people, screen, serve
 
 if TYPE_CHECKING:
     from ..tools.image import Photo
@@ -30,6 +30,7 @@ app.add_typer(finetune.app, name="finetune", help="Learn one person: person.")
 app.add_typer(serve.keys, name="keys", help="API keys: create, list, revoke, rotate-signing.")
 app.add_typer(serve.audit, name="audit", help="The log of keys, people and deletions: list, verify.")
 app.command()(ask.ask)
+app.command()(screen.screen)
 app.command()(people.enroll)
 app.command("people")(people.people)
 app.command()(people.forget)

@@ -16,6 +16,7 @@ from ...tools.evidence import Picture
 from ...tools.face import Reference
 from .. import chat_models, policy, relevance
 from ..examine import Examination, Progress, Source, references_for
+from ..people import PeopleStore
 from ..policy import Policy
 from ..record import Record
 from ..verdict import Claim
@@ -79,6 +80,7 @@ class Conversation:
         references: Photos to compare with; those that the examination had are given again.
         person: Enrolled person to compare with; naming them here is consent.
         policy: What is allowed; that of ``FACEWITNESS_POLICY`` if not given.
+        people: Where people are enrolled; the store of this machine's user if not given.
         checkpointer: Where the conversation is kept, see ``saver``; in memory if not given. One of LangGraph's
             blocking savers: its asynchronous ones belong to one event loop.
         thread: Name under which it is kept. With the same one and the same photo it goes on where it was.
@@ -98,6 +100,7 @@ class Conversation:
         references: Sequence[Source] = (),
         person: str | None = None,
         policy: Policy | None = None,
+        people: PeopleStore | None = None,
         checkpointer: BaseCheckpointSaver[Any] | None = None,
         thread: str | None = None,
         limits: Limits | None = None,
@@ -106,10 +109,11 @@ class Conversation:
         self._context = Context(
             examination.photo,
             record.subject,
-            list(references_for(examination.photo, references, person)),
+            list(references_for(examination.photo, references, person, people)),
             person,
             chat_models.open_model(model) if isinstance(model, str) else model,
             policy or _policy(),
+            people or PeopleStore(),
             record.options.commercial_only,
             limits or Limits(),
         )

@@ -78,7 +78,7 @@ def references_of(context: Context, name: str | None) -> Sequence[Reference]:
     if name is None or name == context.person:
         return context.references
     try:
-        return [*context.references, *references_for(context.photo, (), name)]
+        return [*context.references, *references_for(context.photo, (), name, context.people)]
     except FacewitnessError as error:
         raise NotMeasurable(str(error)) from error
 

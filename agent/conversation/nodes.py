@@ -10,7 +10,6 @@ from langgraph.runtime import Runtime
 from langgraph.types import Command, interrupt
 
 from ...errors import UnknownPerson
-from ..people import PeopleStore
 from ..record import Record
 from ..verdict import Brief, Claim
 from . import answers, further, intents, records, thinking
@@ -77,7 +76,7 @@ def _declined(intent: Intent, context: Context) -> str | None:
         if not context.policy.enrolled_people:
             return "policy"
         try:
-            PeopleStore().person(intent.name)
+            context.people.person(intent.name)
         except UnknownPerson:
             return "unknown_person"
     return "scope" if intent.kind == "scope" and not thinking.writes(context) else None

@@ -15,6 +15,7 @@ from ...errors import NotAssessable
 from ...tools import detection
 from ...tools.evidence import Evidence, Picture, without_value
 from ...tools.face import FaceView, Reference
+from ..people import PeopleStore
 from ..policy import Policy
 from ..running import milliseconds, within
 
@@ -81,6 +82,7 @@ class Context:
         person: Enrolled person whom the caller named, so that consent is given.
         model: Chat model that writes, and that may call tools; None, or the embedded one, leaves it to the rules.
         policy: What is allowed.
+        people: Where people are enrolled whom a question may name.
         commercial_only: As in the examination.
         limits: Of a turn.
         pictures: Overlays of what was measured in this conversation, by evidence id.
@@ -93,6 +95,7 @@ class Context:
     person: str | None = None
     model: BaseChatModel | None = None
     policy: Policy = field(default_factory=Policy)
+    people: PeopleStore = field(default_factory=PeopleStore)
     commercial_only: bool = False
     limits: Limits = field(default_factory=Limits)
     pictures: dict[str, Picture] = field(default_factory=dict)

@@ -86,10 +86,17 @@ class Journal:
                 "delete it to begin anew, or choose another output."
             )
         if kept is None:
-            with self._database:
-                rows = ((json.dumps(asdict(photo)),) for photo in photos)
-                self._database.executemany("INSERT INTO photos (listed) VALUES (?)", rows)
-                self._database.execute("INSERT INTO plan VALUES (?)", (plan,))
+            try:
+                self._list(plan, photos)
+            except BaseException:
+                self.remove()
+                raise
+
+    def _list(self, plan: str, photos: Iterable[Listed]) -> None:
+        with self._database:
+            rows = ((json.dumps(asdict(photo)),) for photo in photos)
+            self._database.executemany("INSERT INTO photos (listed) VALUES (?)", rows)
+            self._database.execute("INSERT INTO plan VALUES (?)", (plan,))
 
     def counts(self) -> tuple[int, int]:
         """How many photos are done, and how many there are."""
@@ -101,7 +108,7 @@ class Journal:
         place = 0
         query = "SELECT place, listed FROM photos WHERE done = 0 AND place > ? ORDER BY place LIMIT ?"
         while rows := self._database.execute(query, (place, page)).fetchall():
-            for place, text in rows:  # noqa: B007 - where the next page begins
+            for place, text in rows:
                 found = json.loads(text)
                 yield place, Listed(found["id"], found["path"], tuple(found["references"]))
 

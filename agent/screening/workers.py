@@ -1,6 +1,6 @@
 """Processes that examine, one photo at a time, each with models of its own and one core.
 
-A process that is killed at any instant must cost no more than the photo in its hands, so every one has a pipe of its own:
+A process that is killed at any instant must cost no more than the photo in its hands, so each has a pipe of its own:
 queues that processes share have locks, which the dead keep. What comes back are numbers and texts, never pixels.
 """
 

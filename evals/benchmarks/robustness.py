@@ -13,12 +13,13 @@ from .item import Benchmark, Item, Switches, choice
 
 _FAMILIES = ("jpeg", "half", "blur", "noise", "screenshot", "crop", "words", "letters", "fgsm", "pgd")
 _NEEDED = ("torch", "onnx")
+_OWN = ("changes", "attacks")
 
 
 def _read(data: Path, switches: Switches) -> Iterator[Item]:
     changes = _chosen(switches)
     reader = folder.BENCHMARK if data.is_dir() else table.BENCHMARK
-    for item in reader.items(data, {name: switches[name] for name in reader.switches if name in switches}):
+    for item in reader.items(data, {name: value for name, value in switches.items() if name not in _OWN}):
         plain = replace(item, mask="")  # what a changed photo was altered in lies elsewhere
         yield plain
         for name in changes:
@@ -54,8 +55,8 @@ BENCHMARK = Benchmark(
     name="robustness",
     title="Own photos, plain and changed: compressed, resized, blurred, captioned, attacked",
     layout="what folder or csv read: real/ and fake/ with pictures, or a CSV file with the columns path and label.",
-    polarity="As in folder and csv; forged is positive, with references the person is. Figures are of the plain photos, "
-    "the table of changes compares each changed photo with the plain one. A limit counts photos, with all their changes.",
+    polarity="As in folder and csv: forged is positive, with references the person. Figures are of the plain photos; "
+    "the table of changes holds each changed photo to the plain one. A limit counts photos, each with all its changes.",
     read=_read,
     switches={
         "changes": "names of changes, or their first words: " + ", ".join(_FAMILIES) + "; all of them by default",

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import closing
 
-from sqlalchemy import select, text
+from sqlalchemy import Select, select, text
 from sqlalchemy.orm import Session
 
 from ...agent.people.sealing import Vault
@@ -68,7 +69,7 @@ class Audit:
     def entries(self) -> Sequence[AuditEntry]:
         """All rows, the oldest first."""
         with self._database.reading() as session:
-            rows = session.scalars(select(AuditEntry).order_by(AuditEntry.number)).all()
+            rows = session.scalars(_in_order()).all()
             session.expunge_all()
         return rows
 
@@ -79,18 +80,25 @@ class Audit:
             AuditBroken: A row was altered, inserted or removed; it says which.
         """
         previous, number = START, 0
-        for number, entry in enumerate(self.entries(), start=1):
-            if entry.number != number or entry.previous != previous or entry.digest != self._digest(entry):
-                raise AuditBroken(f"The audit log was altered at row {number}.")
-            previous = entry.digest
+        with self._database.reading() as session, closing(session.scalars(_in_order())) as rows:
+            for number, entry in enumerate(rows, start=1):
+                if entry.number != number or entry.previous != previous or entry.digest != self._digest(entry):
+                    raise AuditBroken(f"The audit log was altered at row {number}.")
+                previous = entry.digest
         return number, previous.hex()
 
     def check(self, number: int, digest: str) -> None:
         """Whether the log still holds a row that was written down; raises AuditBroken."""
-        rows = self.entries()
-        if not 1 <= number <= len(rows) or rows[number - 1].digest.hex() != digest:
-            raise AuditBroken(f"The audit log does not hold row {number} as it was written down.")
+        with self._database.reading() as session:
+            entry = session.get(AuditEntry, number)
+            if entry is None or entry.digest.hex() != digest:
+                raise AuditBroken(f"The audit log does not hold row {number} as it was written down.")
 
     def _digest(self, entry: AuditEntry) -> bytes:
         row = (repr(entry.at), entry.actor, entry.action, entry.subject, entry.detail, entry.previous.hex())
         return self._vault.index("audit", str(entry.number), *row)
+
+
+def _in_order() -> Select[AuditEntry]:
+    """Read in portions, for the log only grows."""
+    return select(AuditEntry).order_by(AuditEntry.number).execution_options(yield_per=1000)

@@ -11,10 +11,10 @@ from typing import Any
 
 import gradio as gr
 
+from ...agent import policy
 from ...agent.conversation import Answer as AnswerGiven
 from ...agent.conversation import Conversation
 from ...agent.examine import Examination, examine_all
-from ...agent.people import PeopleStore
 from ...agent.relevance import clean
 from ...errors import FacewitnessError, NotPermitted
 from ...tools.image import Photo, load
@@ -32,6 +32,7 @@ from .text import next_step, words
 
 Update = dict[str, Any]
 Answer = Iterator[Update]
+Report = Callable[[dict[str, Any]], None]
 _log = logging.getLogger(__name__)
 
 PANELS: dict[str, Callable[[Session], str]] = {
@@ -63,7 +64,7 @@ class Handlers:
     drop: Callable[[Session], None]
 
     def __init__(self, service: Service, principal: Callable[[Any], Principal], folder: Path) -> None:
-        self._settings, self._signer = service.settings, service.signer
+        self._settings, self._signer, self._stores = service.settings, service.signer, service.people
         self._principal, self._folder = principal, folder
         self.examined = Examined(service.settings.model, service.settings.commercial_only)
         chosen = service.settings.evaluation
@@ -118,7 +119,7 @@ class Handlers:
         """Choose an enrolled person to compare with."""
         session = self._open(session, request)
         try:
-            check_scope(self._principal(request), "people")
+            check_scope(self._principal(request), "identity")
         except NotPermitted:
             yield _problem(session, "permission")
             return
@@ -168,7 +169,7 @@ class Handlers:
         """Examine a face; whether that went well."""
         steps = case.running = Steps()
         yield _screen(session, *LIVE)
-        work = Work(lambda report: self._examination(case, face, report), session.stop)
+        work = Work(lambda report: self._examination(session, case, face, report), session.stop)
         try:
             for events in work.events():
                 for event in events:
@@ -186,7 +187,7 @@ class Handlers:
         yield _screen(session, *LIVE)
         return True
 
-    def _examination(self, case: Case, face: str | None, report: Callable[[dict[str, Any]], None]) -> Examination:
+    def _examination(self, session: Session, case: Case, face: str | None, report: Report) -> Examination:
         return examine_all(
             case.photo,
             case.references,
@@ -197,6 +198,7 @@ class Handlers:
             commercial_only=self._settings.commercial_only,
             all_faces=False,
             on_progress=report,
+            people=session.store,
         )
 
     def _ended(self, session: Session, case: Case, error: Exception) -> Update:
@@ -232,7 +234,7 @@ class Handlers:
     def _answer(self, session: Session, case: Case, found: Found, turn: Turn) -> Answer:
         found.turns.append(turn)
         yield _screen(session, "talk", "note")
-        work = Work(lambda report: self._asked(case, found, turn, report), session.stop)
+        work = Work(lambda report: self._asked(session, case, found, turn, report), session.stop)
         try:
             for events in work.events():
                 for event in events:
@@ -247,18 +249,23 @@ class Handlers:
         turn.steps.end("done")
         yield _screen(session, *LIVE)
 
-    def _asked(self, case: Case, found: Found, turn: Turn, report: Callable[[Any], None]) -> AnswerGiven:
+    def _asked(self, session: Session, case: Case, found: Found, turn: Turn, report: Report) -> AnswerGiven:
         if found.conversation is None:
-            found.conversation = self._conversation(case, found)
+            found.conversation = self._conversation(session, case, found)
         return found.conversation.ask(turn.question, photos=turn.photos, on_progress=report)
 
-    def _conversation(self, case: Case, found: Found) -> Conversation:
+    def _conversation(self, session: Session, case: Case, found: Found) -> Conversation:
         """A conversation that knows what was asked before."""
+        allowed = policy.load()
+        if session.store is None:
+            allowed = allowed.model_copy(update={"enrolled_people": False})
         made = Conversation(
             found.examination,
             model=self._settings.model,
             references=case.references,
             person=case.person,
+            policy=allowed,
+            people=session.store,
         )
         for earlier in found.turns[:-1]:
             if earlier.answer is not None:
@@ -324,15 +331,8 @@ class Handlers:
 
     def _greeted(self, request: gr.Request) -> Session:
         principal = self._principal(request)
-        return Session(principal.id, people=_people() if "people" in principal.scopes else [])
-
-
-def _people() -> list[str]:
-    """Names of enrolled people; none where the store cannot be opened, which the command line explains."""
-    try:
-        return [person.name for person in PeopleStore().people()]
-    except FacewitnessError:
-        return []
+        may_compare = "identity" in principal.scopes
+        return Session(principal.id, store=self._stores.store(principal.owner) if may_compare else None)
 
 
 def _paths(event: gr.EventData) -> list[object]:

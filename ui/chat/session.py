@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from ...agent.examine import Examination
+from ...agent.people import PeopleStore
 from ...agent.record import Record
+from ...errors import FacewitnessError
 from ...tools.evidence import Picture
 from ...tools.image import Photo
 from .. import page
@@ -148,7 +150,7 @@ class Session:
         shown: Index of the case on screen.
         references: Known photos for the next examination.
         person: Enrolled person for the next examination.
-        people: Names of enrolled people whom this visitor may compare with.
+        store: Where the people are enrolled whom this visitor may compare with; None if they may not.
         feedback: Ids of what was kept by consent.
         stop: Set when the visitor asks for an end.
         gone: It was cleared, and nothing more is put on screen from it.
@@ -159,10 +161,18 @@ class Session:
     shown: int = 0
     references: list[Photo] = field(default_factory=list)
     person: str | None = None
-    people: list[str] = field(default_factory=list)
+    store: PeopleStore | None = None
     feedback: list[str] = field(default_factory=list)
     stop: threading.Event = field(default_factory=threading.Event)
     gone: bool = False
+
+    @property
+    def people(self) -> list[str]:
+        """Names of enrolled people; none where the store cannot be opened, which the command line explains."""
+        try:
+            return [person.name for person in self.store.people()] if self.store else []
+        except FacewitnessError:
+            return []
 
     @property
     def case(self) -> Case | None:
