@@ -90,12 +90,10 @@ _OPERATORS: Mapping[str, Callable[..., Any]] = {
     "Dropout": lambda given, x, *rest: x,
     "Flatten": lambda given, x: x.flatten(1),
     "Gemm": lambda given, x, weight, bias: x @ weight.T + bias,
-    "Identity": lambda given, x: x,
     "Mul": lambda given, a, b: a * b,
     "PRelu": lambda given, x, slope: torch.where(x > 0, x, slope * x),
     "Pad": _pad,
     "ReduceMean": lambda given, x: x.mean(given["axes"]),
-    "Relu": lambda given, x: x.relu(),
     "Sub": lambda given, a, b: a - b,
     "Transpose": lambda given, x: x.permute(given["perm"]),
 }

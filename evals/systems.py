@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..agent import chat_models, fusion
 from ..errors import FacewitnessError, InvalidOption, ModelUnavailable
@@ -55,11 +55,11 @@ class System:
     switches: Mapping[str, str]
 
     @property
-    def identity(self) -> dict[str, str]:
+    def identity(self) -> dict[str, Any]:
         """What its answers depend on, beside the question: two systems that are the same share their answers."""
         name = "tools" if self.name == "agent" and self.model == "none" else self.name
         if name == "constant":
-            return {"system": name, **self.frequent}
+            return {"system": name, "frequent": dict(self.frequent)}
         model = {"vlm": self.model, "blind": self.model, "agent": self.model}.get(name, "none")
         return {"system": name, "model": model, "scorer": self.switches.get("scorer", ""), **fingerprint()}
 

@@ -225,6 +225,13 @@ def test_attacks_stay_within_their_limit_and_mislead_what_they_are_aimed_at(phot
         material(no_face, photos)
 
 
+def test_the_constant_guess_answers_action_units_too(photos: Path, tmp_path: Path) -> None:
+    line = '{"img_path": "real/a.jpg", "AUs": [999, 999, 999, 999, 999, 999, 12, 999, 999, 999, 999, 999]}'
+    (photos / "units.jsonl").write_text(line + "\n", encoding="utf-8")
+    run = runner.run(Plan("au-list", str(photos / "units.jsonl"), ("constant",)), tmp_path)
+    assert [(row.answer.label, set(row.answer.present.values())) for row in run.rows["constant"]] == [("present", {1})]
+
+
 @pytest.mark.data
 def test_smiles_are_laid_out_as_action_units(data: Path, tmp_path: Path) -> None:
     assert held_out.units(data, tmp_path) == {"neutral": 102, "smiling": 102}

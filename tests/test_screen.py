@@ -117,12 +117,18 @@ def test_the_row_says_what_an_examination_says(whole: tuple[list[dict[str, Any]]
 # --- what is killed
 
 
-def test_a_worker_that_is_killed_loses_nothing(
-    photos: Path, tmp_path: Path, whole: tuple[list[dict[str, Any]], Summary, Path]
+def test_a_worker_that_is_killed_or_replaced_loses_nothing(
+    photos: Path,
+    tmp_path: Path,
+    whole: tuple[list[dict[str, Any]], Summary, Path],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("facewitness.agent.screening.run.PHOTOS", 3)
     killed: list[int] = []
+    seen: set[int | None] = set()
 
     def kill(done: int, total: int) -> None:
+        seen.update(child.pid for child in multiprocessing.active_children())
         if done >= 2 and not killed:
             victim = multiprocessing.active_children()[0]
             killed.append(victim.pid or 0)
@@ -130,6 +136,7 @@ def test_a_worker_that_is_killed_loses_nothing(
 
     summary = screen(Plan((photos,)), tmp_path / "out.ndjson", processes=2, on_progress=kill)
     assert killed and summary.done == 8
+    assert len(seen) >= 4, "two at first, one for the killed, one for each that had its three"
     exactly_once(tmp_path / "out.ndjson", photos, whole[0])
 
 

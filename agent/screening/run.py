@@ -24,6 +24,8 @@ from .workers import Options, Worker
 
 TRIES = 3
 """A photo, or a start, that ends so many processes is given up."""
+PHOTOS = 10_000
+"""After so many a process is replaced, so that what a library leaks stays small."""
 NEEDED = ("yunet", "face_landmarker", "sface")
 """Weights without which no face can be examined."""
 
@@ -262,7 +264,10 @@ class _Run:
 
     def _free(self, worker: Worker) -> None:
         del self._jobs[worker.pipe]
-        self._next(worker)
+        if worker.photos < PHOTOS:
+            self._next(worker)
+        else:
+            self._replace(worker)
 
     def _settle(self, job: _Job, outcome: Outcome) -> None:
         """Keep what became of a photo, and of those with the same bytes that wait for it."""

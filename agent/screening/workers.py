@@ -66,12 +66,14 @@ class Worker:
         self._process = context.Process(target=_serve, args=(theirs, options, core), daemon=True)
         self._process.start()
         theirs.close()  # so that the pipe ends when the process does
-        self.core, self.ready, self._seconds, self._loaded = core, False, options.seconds, False
+        self.core, self.ready, self.photos = core, False, 0
+        self._seconds, self._loaded = options.seconds, False
         self._until = time.monotonic() + START_SECONDS
 
     def take(self, photo: Listed) -> None:
         """Give it a photo; raises OSError if it has ended."""
         self._until = time.monotonic() + self._seconds + (0 if self._loaded else LOAD_SECONDS)
+        self.photos += 1
         self.pipe.send(photo)
 
     def go_on(self, examine: bool) -> None:
