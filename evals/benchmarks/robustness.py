@@ -17,9 +17,10 @@ _OWN = ("changes", "attacks")
 
 
 def _read(data: Path, switches: Switches) -> Iterator[Item]:
-    changes = _chosen(switches)
     reader = folder.BENCHMARK if data.is_dir() else table.BENCHMARK
+    changes: Sequence[str] = ()
     for item in reader.items(data, {name: value for name, value in switches.items() if name not in _OWN}):
+        changes = changes or _chosen(switches)  # a layout that does not fit is said first
         plain = replace(item, mask="")  # what a changed photo was altered in lies elsewhere
         yield plain
         for name in changes:
