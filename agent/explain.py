@@ -32,14 +32,16 @@ _MOST: dict[Section, int] = {"summary": 2, "observations": 5, "interpretation": 
 _LONGEST_LIST = 8  # commas; in longer ones the embedded model loses its way
 
 
-class _Sentence(BaseModel):
+class Sentence(BaseModel):
+    """A sentence as a model writes it."""
+
     model_config = ConfigDict(extra="ignore")
 
     text: str = Field(min_length=1, max_length=600)
     evidence: list[str] = Field(max_length=60)
 
 
-class _Anew(_Sentence):
+class _Anew(Sentence):
     number: int
 
 
@@ -47,7 +49,7 @@ class _Revision(BaseModel):
     sentences: list[_Anew]
 
 
-_ANSWER: TypeAdapter[dict[Section, list[_Sentence]]] = TypeAdapter(dict[Section, Annotated[list[_Sentence], Len(1)]])
+_ANSWER: TypeAdapter[dict[Section, list[Sentence]]] = TypeAdapter(dict[Section, Annotated[list[Sentence], Len(1)]])
 _REVISION = TypeAdapter(_Revision)
 
 
@@ -179,7 +181,7 @@ def _revised(answer: str, refused: Mapping[int, Claim]) -> dict[int, Claim]:
     }
 
 
-def _claim(sentence: _Sentence, section: Section) -> Claim:
+def _claim(sentence: Sentence, section: Section) -> Claim:
     return Claim(_plain(sentence.text), tuple(dict.fromkeys(sentence.evidence)), section)
 
 

@@ -24,7 +24,7 @@ from pydantic import SecretStr
 from ..errors import ModelUnavailable
 
 SECONDS = 60.0
-"""An answer that is not complete by then counts as none."""
+"""A server that says nothing for so long has not answered; how long writing may take is ``Context.model_seconds``."""
 FAILURES, REST = 3, 30.0
 _HARMLESS = (
     openai.BadRequestError,

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine
 from sqlalchemy.exc import DatabaseError
 from typer.testing import CliRunner
 
@@ -25,7 +23,7 @@ from facewitness.ui.api.signing import Signer, canonical, public_keys, rotate, v
 from facewitness.ui.api.submission import Options, Submission
 from facewitness.ui.cli import app
 
-from .postgres_server import postgres
+from .postgres_server import fresh_database, postgres
 
 SUBMISSION = Submission(b"a photo's bytes", (), Options())
 
@@ -40,12 +38,7 @@ def server() -> Iterator[str]:
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     url = None
     if request.param == "postgres":
-        server, name = request.getfixturevalue("server"), f"t{secrets.token_hex(8)}"
-        admin = create_engine(f"{server}/postgres", isolation_level="AUTOCOMMIT")
-        with admin.connect() as connection:
-            connection.exec_driver_sql(f"CREATE DATABASE {name}")
-        admin.dispose()
-        url = f"{server}/{name}"
+        url = fresh_database(request.getfixturevalue("server"))
     opened = Database(Settings(folder=tmp_path / "api", database=url))
     yield opened
     opened.close()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import secrets
 import signal
 import subprocess
 import sys
@@ -18,7 +17,7 @@ import httpx
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import create_engine, func, select
+from sqlalchemy import func, select
 
 from facewitness.errors import (
     DatabaseUnusable,
@@ -43,7 +42,7 @@ from facewitness.ui.api.submission import Options, Submission
 from facewitness.ui.api.tables import ApiKey, Base, Batch, Job, Spool
 
 from .api_server import SECONDS, wait
-from .postgres_server import postgres
+from .postgres_server import fresh_database, postgres
 
 KILLS = int(os.environ.get("FACEWITNESS_TEST_KILLS", "1"))
 JOBS_A_ROUND = 3
@@ -63,12 +62,7 @@ def url(request: pytest.FixtureRequest) -> str | None:
     """Of a new database; None for the SQLite file."""
     if request.param == "sqlite":
         return None
-    server, name = request.getfixturevalue("server"), f"t{secrets.token_hex(8)}"
-    admin = create_engine(f"{server}/postgres", isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {name}")
-    admin.dispose()
-    return f"{server}/{name}"
+    return fresh_database(request.getfixturevalue("server"))
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import secrets
 import socket
 import ssl
 import threading
@@ -24,7 +23,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
-from sqlalchemy import create_engine, func, select, update
+from sqlalchemy import func, select, update
 from standardwebhooks import Webhook, WebhookVerificationError
 from typer.testing import CliRunner
 
@@ -44,7 +43,7 @@ from facewitness.ui.api.tables import Delivery
 from facewitness.ui.cli import app
 
 from .api_server import SECONDS, Running, running, wait
-from .postgres_server import postgres
+from .postgres_server import fresh_database, postgres
 
 
 @dataclass
@@ -255,12 +254,7 @@ def postgres_server() -> Iterator[str]:
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     url = None
     if request.param == "postgres":
-        server, name = request.getfixturevalue("postgres_server"), f"t{secrets.token_hex(8)}"
-        admin = create_engine(f"{server}/postgres", isolation_level="AUTOCOMMIT")
-        with admin.connect() as connection:
-            connection.exec_driver_sql(f"CREATE DATABASE {name}")
-        admin.dispose()
-        url = f"{server}/{name}"
+        url = fresh_database(request.getfixturevalue("postgres_server"))
     opened = Database(Settings(folder=tmp_path / "api", database=url))
     yield opened
     opened.close()

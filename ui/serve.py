@@ -20,20 +20,19 @@ audit = typer.Typer(help="The log of keys, people and deletions.", no_args_is_he
 
 DATABASE_HELP = "SQLAlchemy URL of the database; a SQLite file in FACEWITNESS_HOME by default."
 Database = Annotated[str | None, typer.Option(envvar="FACEWITNESS_API_DATABASE", help=DATABASE_HELP)]
+Host = Annotated[str, typer.Option(help="Address to listen on; beyond this machine it takes API keys.")]
+Model = Annotated[str, typer.Option(envvar="FACEWITNESS_MODEL", help="Who writes the reasoning, as for examine.")]
+CommercialOnly = Annotated[
+    bool, typer.Option("--commercial-only", envvar="FACEWITNESS_COMMERCIAL_ONLY", help="As for examine.")
+]
 
 
 def api(
-    host: Annotated[
-        str, typer.Option(help="Address to listen on; beyond this machine it takes API keys.")
-    ] = "127.0.0.1",
+    host: Host = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
     database: Database = None,
-    model: Annotated[
-        str, typer.Option(envvar="FACEWITNESS_MODEL", help="Who writes the reasoning, as for examine.")
-    ] = "embedded",
-    commercial_only: Annotated[
-        bool, typer.Option("--commercial-only", envvar="FACEWITNESS_COMMERCIAL_ONLY", help="As for examine.")
-    ] = False,
+    model: Model = "embedded",
+    commercial_only: CommercialOnly = False,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Examinations at a time.")] = 1,
     rate: Annotated[int, typer.Option(min=1, help="Requests a minute and API key that start work.")] = 60,
     unfinished: Annotated[int, typer.Option(min=1, help="Examinations of one API key that may wait or run.")] = 10,
@@ -79,17 +78,11 @@ def api(
 
 
 def chat(
-    host: Annotated[
-        str, typer.Option(help="Address to listen on; beyond this machine it takes API keys.")
-    ] = "127.0.0.1",
+    host: Host = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 7860,
     database: Database = None,
-    model: Annotated[
-        str, typer.Option(envvar="FACEWITNESS_MODEL", help="Who writes the reasoning, as for examine.")
-    ] = "embedded",
-    commercial_only: Annotated[
-        bool, typer.Option("--commercial-only", envvar="FACEWITNESS_COMMERCIAL_ONLY", help="As for examine.")
-    ] = False,
+    model: Model = "embedded",
+    commercial_only: CommercialOnly = False,
     evaluation: Annotated[
         Path | None, typer.Option(help="Folder of a run of `facewitness eval` to look through in the chat.")
     ] = None,

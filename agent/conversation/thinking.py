@@ -14,7 +14,7 @@ from typing import Any
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 from langgraph.config import get_stream_writer
 from langgraph.runtime import Runtime
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from .. import chat_models, explain, prompts
 from ..record import Record
@@ -35,14 +35,7 @@ Answer with one JSON array of objects {"text", "evidence"} and nothing else: "te
 without ids, "evidence" lists the ids that it rests on. Where the question is about something else, answer []."""
 
 
-class _Sentence(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-
-    text: str = Field(min_length=1, max_length=600)
-    evidence: list[str] = Field(max_length=60)
-
-
-_ANSWER = TypeAdapter(list[_Sentence])
+_ANSWER = TypeAdapter(list[explain.Sentence])
 
 
 def writes(context: Context) -> bool:
