@@ -37,21 +37,25 @@ bench-action-units: $(VENV)/.installed-dev
 bench-speed: $(VENV)/.installed-dev
 	$(BIN)/python -m facewitness.evals.speed --photo $(PHOTO) --out evals/results/speed.json
 
-# The embedded vision-language model from labelled photos alone: some hours on two cores.
+# The embedded vision-language model from labelled photos alone: some hours on two cores with AVX-512, else PRECISION=no.
 DATA ?= ../shared/data
 WORK ?= build/sight
+PRECISION ?= bf16
 TRAIN := $(BIN)/python -m facewitness.finetune
 train-sight:
 	for kind in nearest transposed shuffle; do \
 	  $(TRAIN).autoencoder --data $(DATA) --out $(WORK)/ae/$$kind --set kind=$$kind || exit; done
 	$(TRAIN).forgery_set --data $(DATA) --out $(WORK)/forgeries --autoencoders $(WORK)/ae/nearest $(WORK)/ae/transposed $(WORK)/ae/shuffle
 	$(TRAIN).vlm_tower --data $(DATA) --forgeries $(WORK)/forgeries --cache $(WORK)/cache --out $(WORK)/tower
-	$(TRAIN).data --data $(DATA) --out $(WORK)/data/forgery --engine forgery --limit 3000 --seed 10
-	$(TRAIN).data --data $(DATA) --out $(WORK)/data/reference --engine reference --limit 1500 --seed 11
-	$(TRAIN).data --data $(DATA) --out $(WORK)/data/expression --engine expression attributes --limit 800 --seed 12
-	$(TRAIN).data --data $(DATA) --out $(WORK)/data/attributes --engine attributes --limit 1600 --seed 13
-	$(TRAIN).data.short --out $(WORK)/short --sets $(addprefix $(WORK)/data/,forgery reference expression attributes)
-	$(TRAIN).vlm --recipe embedded --data $(WORK)/short --out $(WORK)/run --set tower=$(WORK)/tower/tower
+	$(TRAIN).data --data $(DATA) --out $(WORK)/data/expression --engine expression --limit 2600 --seed 22
+	$(TRAIN).data --data $(DATA) --out $(WORK)/data/forgery --engine forgery --limit 2200 --seed 20
+	$(TRAIN).data --data $(DATA) --out $(WORK)/data/attributes --engine attributes --limit 600 --seed 23
+	$(TRAIN).data --data $(DATA) --out $(WORK)/data/reference --engine reference --limit 700 --seed 21
+	$(TRAIN).data.short --out $(WORK)/short --whole 0.05 \
+	  --sets $(addprefix $(WORK)/data/,expression forgery attributes reference)
+	$(TRAIN).vlm.words --data $(WORK)/short --out $(WORK)/words --set tower=$(WORK)/tower/tower
+	$(TRAIN).vlm --recipe embedded --data $(WORK)/short --out $(WORK)/run \
+	  --set tower=$(WORK)/tower/tower --set projector=$(WORK)/words --set precision=$(PRECISION)
 	$(TRAIN).vlm.ship --run $(WORK)/run --out $(WORK)/ship
 
 schema: $(VENV)/.installed

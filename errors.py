@@ -45,6 +45,8 @@
     └── ServiceError               exit code 5: the HTTP API cannot serve
         ├── ServiceBusy            service.busy
         ├── DatabaseUnusable       service.database
+        ├── DiskFull               service.disk_full
+        ├── CertificateUnusable    service.certificate
         ├── JobLost                service.job_lost
         └── AuditBroken            service.audit_broken
 
@@ -344,6 +346,18 @@ class DatabaseUnusable(ServiceError):
     """The database does not answer, or is of another release."""
 
     code = "service.database"
+
+
+class DiskFull(ServiceError):
+    """The disk on which the database lies is full."""
+
+    code = "service.disk_full"
+
+
+class CertificateUnusable(ServiceError):
+    """Certificate or private key for Content Credentials cannot be used."""
+
+    code = "service.certificate"
 
 
 class JobLost(ServiceError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from ..errors import InvalidOption
@@ -16,10 +16,12 @@ if TYPE_CHECKING:
 
 LONG_SIDE = 768
 """Pixels of a photo as a server's model is sent it, unless the specification says otherwise."""
+_FLAGS: tuple[str, ...] = ("vision", "tools")
+_TASKS: tuple[str, ...] = ("look", "expression")
 _NAME = r"[\w./:@+-]{1,200}"
 _FORMS = (
-    'use "none", "embedded" or "http://HOST:PORT/v1#NAME", with "?vision", "&tools", "&side=PIXELS" '
-    'and "&look=ADAPTER" after NAME where it can'
+    'use "none", "embedded" or "http://HOST:PORT/v1#NAME", with "?vision", "&tools", "&side=PIXELS", '
+    '"&look=ADAPTER" and "&expression=ADAPTER" after NAME where it can'
 )
 
 
@@ -33,12 +35,14 @@ class Abilities:
         side: Longest side of a photo that it makes use of, in pixels.
         look: Name of a model or LoRA adapter of the same server that looks at faces in the form that
             ``finetune`` trains; the model itself is asked in plain words if empty.
+        expression: The same of what a face displays; ``look`` if empty.
     """
 
     vision: bool = False
     tools: bool = False
     side: int = LONG_SIDE
     look: str = ""
+    expression: str = ""
 
 
 def open_model(spec: str | None) -> BaseChatModel | None:
@@ -86,11 +90,14 @@ def _abilities(said: str) -> Abilities:
         ValueError: It says something else.
     """
     words = dict(part.partition("=")[::2] for part in said.split("&") if part)
-    flags = {name: words.pop(name) for name in ("vision", "tools") if name in words}
-    side, look = int(words.pop("side", LONG_SIDE)), words.pop("look", "")
-    if words or any(flags.values()) or not 32 <= side <= 4096 or not re.fullmatch(f"({_NAME})?", look):
+    flags = {name: words.pop(name) for name in _FLAGS if name in words}
+    held: dict[str, Any] = {task: words.pop(task) for task in _TASKS if task in words}
+    side = int(words.pop("side", LONG_SIDE))
+    named = all(re.fullmatch(_NAME, adapter) for adapter in held.values())
+    if words or any(flags.values()) or not 32 <= side <= 4096 or not named:
         raise ValueError("not an ability")
-    return Abilities(**dict.fromkeys(flags, True), side=side, look=look)
+    held.update(dict.fromkeys(flags, True))
+    return Abilities(side=side, **held)
 
 
 def at_task(model: BaseChatModel, adapter: str) -> BaseChatModel:

@@ -17,7 +17,7 @@ from ..tools.face import Floats
 from ..tools.image import RGBImage
 from ..tools.once import Once
 from . import chat_models
-from .sight import FORGERY, Line, Look, Looker
+from .sight import EXPRESSION, FORGERY, Line, Look, Looker
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -63,7 +63,7 @@ class Embedded:
         """Load it: seconds, and some ten more the first time on a machine."""
         self._model()
 
-    def card(self) -> ModelCard:
+    def card(self, look: Look = FORGERY) -> ModelCard:
         """Of its registered weights."""
         return weights.card(WEIGHTS)
 
@@ -80,21 +80,29 @@ class Embedded:
 class Served:
     """A model behind an OpenAI-compatible server. No calibration is known of it, so its looks are not weighed.
 
-    Where the specification names one that looks (``#NAME?look=ADAPTER``), that one is asked as ``finetune`` teaches it,
-    and its answer read after the fixed opening; any other is asked for a label and nothing else.
+    Where the specification names an adapter for the question (``#NAME?look=ADAPTER&expression=ADAPTER``), that one is
+    asked as ``finetune`` teaches it, and its answer read after the fixed opening; else the model is asked for a label
+    and nothing else.
     """
 
     def __init__(self, model: BaseChatModel) -> None:
-        adapter = chat_models.abilities(model).look
-        self._taught = bool(adapter)
-        self._model = chat_models.at_task(model, adapter) if adapter else model
+        self._model = model
+
+    def _adapter(self, look: Look) -> str:
+        """The one that answers this question; none if empty."""
+        held = chat_models.abilities(self._model)
+        return (held.expression if look is EXPRESSION else "") or held.look
+
+    def _asked(self, look: Look) -> BaseChatModel:
+        adapter = self._adapter(look)
+        return chat_models.at_task(self._model, adapter) if adapter else self._model
 
     def prepare(self) -> None:
         """Nothing to do here."""
 
-    def card(self) -> ModelCard:
+    def card(self, look: Look = FORGERY) -> ModelCard:
         """Only the name is known."""
-        return chat_models.describe(self._model)
+        return chat_models.describe(self._asked(look))
 
     def calibration(self, look: Look) -> Line | None:
         """None."""
@@ -114,15 +122,16 @@ class Served:
         """
         from langchain_core.messages import HumanMessage
 
-        opening = look.opening if self._taught else ""
-        text = look.text if self._taught else f"{look.question}\n{_ANSWER.format(', '.join(look.answers))}"
+        taught = bool(self._adapter(look))
+        opening = look.opening if taught else ""
+        text = look.text if taught else f"{look.question}\n{_ANSWER.format(', '.join(look.answers))}"
         pictures: list[str | dict[str, Any]] = [
             {"type": "image_url", "image_url": {"url": _data_uri(face)}} for face in faces
         ]
         message = HumanMessage([*pictures, {"type": "text", "text": text}])
         length = 1 + _TOKENS_A_WORD * len(opening.split())
         try:
-            answer = self._model.invoke([message], logprobs=True, top_logprobs=_CHOICES, max_tokens=length)
+            answer = self._asked(look).invoke([message], logprobs=True, top_logprobs=_CHOICES, max_tokens=length)
         except ModelError:
             raise
         except Exception as error:  # each client has its own tree of errors
@@ -130,7 +139,7 @@ class Served:
         tokens = (answer.response_metadata.get("logprobs") or {}).get("content")
         if not tokens:
             raise ModelUnavailable("The server gives no probabilities of tokens.")
-        join = max if self._taught else sum  # what was taught begins each answer with one token
+        join = max if taught else sum  # what was taught begins each answer with one token
         return _by_answer(look, _after(opening, tokens)["top_logprobs"], join)
 
 
@@ -150,6 +159,7 @@ def _by_answer(look: Look, choices: Sequence[dict[str, Any]], join: Callable[[li
     for choice in choices:
         begun = choice["token"].strip().lower()
         meant = [answer for answer in look.answers if begun and answer.startswith(begun)]
+        meant = [answer for answer in meant if answer.split()[0] == begun] or meant  # "a" also begins "anger"
         if len(meant) == 1:
             found[meant[0]].append(math.exp(choice["logprob"]))
     joined = {answer: join(some) if some else 0.0 for answer, some in found.items()}

@@ -20,9 +20,9 @@ from ..tools.image import RGBImage
 from ..tools.trace_calibration import printed
 from .people import Adapter
 from .running import branch, in_thread
-from .sight import FORGERY, REFERENCE, TOOL, Looker, stated
+from .sight import EXPRESSION, FORGERY, REFERENCE, TOOL, Looker, stated
 from .state import Context, Task
-from .traces import LOOK, LOOK_AT_BOTH
+from .traces import LOOK, LOOK_AT_BOTH, LOOK_AT_EXPRESSION
 
 SIDE = 256
 """Pixels of a crop; the model reduces it as it was trained to."""
@@ -46,17 +46,23 @@ async def look(state: Task, runtime: Runtime[Context]) -> dict[str, Any]:
 def _measure(task: Task, context: Context) -> list[Evidence]:
     assert task["face"] is not None and context.looker is not None
     try:
-        return looked(context.views[task["face"]], context.references, context.looker, context.adapter)
+        view, expression = context.views[task["face"]], task.get("expression", False)
+        return looked(view, context.references, context.looker, context.adapter, expression)
     except ModelError as error:
         raise ToolUnavailable(str(error)) from error
 
 
 def looked(
-    view: FaceView, references: Sequence[Reference], looker: Looker, adapter: Adapter | None = None
+    view: FaceView,
+    references: Sequence[Reference],
+    looker: Looker,
+    adapter: Adapter | None = None,
+    expression: bool = False,
 ) -> list[Evidence]:
     """What the model says of the face alone, and, where there are references, of the face beside the first photo.
 
-    Where there are only templates, the adapter of the person stands in the place of a photo, if there is one.
+    Where there are only templates, the adapter of the person stands in the place of a photo, if there is one. What the
+    face displays is looked at where it was asked for.
 
     Raises:
         ToolUnavailable: Only weights for commercial use are wanted.
@@ -70,7 +76,7 @@ def looked(
         found.append(_said(view, LOOK_AT_BOTH, seen, (crop(view), crop(photos[0])), looker))
     elif references:
         found.append(_beside_templates(view, looker, adapter))
-    return found
+    return [*found, _displayed(view, looker)] if expression else found
 
 
 def _beside_templates(view: FaceView, looker: Looker, adapter: Adapter | None) -> Evidence:
@@ -85,6 +91,23 @@ def _beside_templates(view: FaceView, looker: Looker, adapter: Adapter | None) -
     except (NotMeasurable, InvalidReference) as reason:
         return without_value(TOOL, NotMeasurable(str(reason)), LOOK_AT_BOTH)
     return _said(view, LOOK_AT_BOTH, "the face alone and knows the person by an adapter", (crop(view),), looker, soft)
+
+
+def _displayed(view: FaceView, looker: Looker) -> Evidence:
+    """What the face displays, as the model says it: not calibrated, and not weighed in any verdict."""
+    said = looker.probabilities(EXPRESSION, (crop(view),))
+    named = max(said, key=lambda answer: said[answer])
+    value = printed(said[named])
+    return Evidence(
+        LOOK_AT_EXPRESSION,
+        TOOL,
+        f"The vision-language model, which looked at the face alone, says with a probability of {value:.2f} that the "
+        f"face displays {named}; it was not calibrated, and has no weight in the verdict.",
+        named,
+        numbers=(value,),
+        region=Region(*view.face.box),
+        model=looker.card(EXPRESSION),
+    )
 
 
 def crop(view: FaceView) -> RGBImage:
@@ -127,5 +150,5 @@ def _said(
         value,
         probability=probability,
         region=Region(*view.face.box),
-        model=looker.card(),
+        model=looker.card(asked),
     )

@@ -16,7 +16,7 @@ from ..tools import detection, quality, weights
 from ..tools.evidence import Evidence
 from ..tools.face import Face, FaceView
 from ..tools.registry import PhotoTool, tools
-from . import chat_models, fusion, sight
+from . import chat_models, fusion, relevance, sight
 from .plan import ask_for_more, choose, is_photo_tool
 from .reporting import evidence_info, make_record
 from .running import branch, milliseconds, step, within
@@ -124,7 +124,8 @@ def plan(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     subjects = [face for face in state["subjects"] if face in assessable]
     tasks: list[Task] = []
     if context.looker is not None:  # first, since it takes longest
-        tasks += [{"tool": sight.TOOL, "face": face} for face in subjects]
+        expression = "expression" in relevance.tools_for(state["question"])
+        tasks += [{"tool": sight.TOOL, "face": face, "expression": expression} for face in subjects]
     for name in chosen:
         if is_photo_tool(name):
             tasks.append({"tool": name, "face": None})

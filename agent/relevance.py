@@ -21,7 +21,7 @@ _TOPICS = (
     (r"mouth|lip|teeth", _FACE, r"AU(?:10|12|14|15|17|18|20|2[2-8])|mouth|lip"),
     (r"(?:eye)?brow|frown|forehead", _FACE, r"AU0?[124]\b|brow"),
     (r"nose", _FACE, r"AU0?9|nose"),
-    (r"express|emotion|feel|mood", _FACE, r"^expression|^action_units"),
+    (r"express|emotion|feel|mood", _FACE, r"^expression|^action_units|^sight\.expression"),
     (
         r"pose|turn|head\b|tilt|look(?:ing|s)? (?:up|down|left|right|away)|facing|which way|profile|yaw|pitch|roll",
         ("head_pose",),
@@ -36,7 +36,7 @@ _TOPICS = (
         r"fake|forg|manipul|alter|tamper|edit|swap|deep ?fake|synth|generat|(?:un)?real|authentic|genuine|photoshop"
         r"|ai\b",
         FORENSIC,
-        r"^manipulation|^synthesis|^morph|^reference_comparison|^provenance|^compression|^sight",
+        r"^manipulation|^synthesis|^morph|^reference_comparison|^provenance|^compression|^sight\.(?:face|reference)",
     ),
     (
         r"metadata|exif|camera|software|c2pa|provenance|sign(?:ed|ature)|compress|jpeg|saved|file|taken|date",

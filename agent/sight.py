@@ -47,6 +47,11 @@ class Look:
     pictures: int = 1
 
     @property
+    def judges(self) -> bool:
+        """Whether it asks for a verdict."""
+        return INCONCLUSIVE in self.answers
+
+    @property
     def text(self) -> str:
         """The user's turn without its pictures."""
         listed = ", ".join(f"e{number} {name}" for number, name in enumerate(self.seen, 1))
@@ -74,8 +79,17 @@ REFERENCE = Look(
 EXPRESSION = Look(
     "What does this face display?",
     ("expression", "brows", "eyes", "nose", "mouth", "jaw"),
-    "The face",
-    (),
+    "The face displays",
+    (
+        "a neutral expression",
+        "happiness",
+        "surprise",
+        "sadness",
+        "anger",
+        "fear",
+        "disgust",
+        "none of the named expressions",
+    ),
 )
 
 
@@ -99,8 +113,8 @@ class Looker(Protocol):
     def prepare(self) -> None:
         """Load it, which may take long the first time."""
 
-    def card(self) -> ModelCard:
-        """Identity and terms."""
+    def card(self, look: Look = FORGERY) -> ModelCard:
+        """Identity and terms of what answers this question."""
 
     def calibration(self, look: Look) -> Line | None:
         """How what ``stated`` gives is calibrated; None where that was not fitted."""

@@ -39,10 +39,14 @@ def add_timings(old: dict[str, float], new: dict[str, float]) -> dict[str, float
 
 
 class Task(TypedDict):
-    """One tool or look on one face, or a tool on the whole photo when ``face`` is None."""
+    """One tool or look on one face, or a tool on the whole photo when ``face`` is None.
+
+    ``expression`` is of a look: whether what the face displays is looked at, too.
+    """
 
     tool: str
     face: str | None
+    expression: NotRequired[bool]
 
 
 class Request(TypedDict):

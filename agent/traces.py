@@ -16,7 +16,7 @@ from .verdict import INCONCLUSIVE, SINGLE_LABELS, Reason
 
 DETECTORS = ("manipulation.face", "synthesis.face", "morph.face")
 """Measures whose probabilities are weighed together, in the order of the fitted weights."""
-LOOK, LOOK_AT_BOTH = "sight.face", "sight.reference"
+LOOK, LOOK_AT_BOTH, LOOK_AT_EXPRESSION = "sight.face", "sight.reference", "sight.expression"
 """Measures of the looks at the face alone, and at the face and a reference."""
 CARRIED = 0.5
 """A label that a look brings about must be at least this probable without the look."""

@@ -9,12 +9,14 @@ import threading
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from sys import intern
 from typing import Any
 
 from ..agent.verdict import INCONCLUSIVE
 from ..errors import InvalidOption
 
 Box = tuple[float, float, float, float]
+_NOTHING: dict[str, Any] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,7 @@ class Answer:
         point: Where a map of alterations is strongest, x and y in pixels of the upright photo.
         face: Box of the examined face.
         marks: Boxes of what decided, with names.
+        stated: Probability of a forgery that the prompt stated most strongly, as the model read it.
         psnr: Of the picture against the unchanged one, dB, where it was changed and kept its size.
         tokens: Of language models, as far as they count them.
         ms: Wall time, milliseconds.
@@ -60,6 +63,7 @@ class Answer:
     point: tuple[float, float] | None = None
     face: Box | None = None
     marks: tuple[tuple[str, Box], ...] = ()
+    stated: float | None = None
     psnr: float | None = None
     tokens: int = 0
     ms: float = 0.0
@@ -76,11 +80,15 @@ class Answer:
 
     @classmethod
     def from_json(cls, held: Mapping[str, Any]) -> Answer:
-        """From :meth:`to_json`."""
+        """From :meth:`to_json`; words that many answers share are in memory once."""
         fields = dict(held)
         for name in ("point", "face"):
             fields[name] = None if fields[name] is None else tuple(fields[name])
-        fields["marks"] = tuple((name, tuple(box)) for name, box in fields["marks"])
+        fields["marks"] = tuple((intern(name), tuple(box)) for name, box in fields["marks"])
+        for name in ("label", "unscored", "note", "why", "text"):
+            fields[name] = intern(fields[name])
+        for name in ("probabilities", "units", "present"):
+            fields[name] = {intern(of): value for of, value in fields[name].items()} or _NOTHING
         return cls(**fields)
 
 

@@ -64,26 +64,32 @@ def looked(item: Item, files: Material, model: BaseChatModel, published: bool = 
     faces = [crop(view) for view in views if view is not None]
     if len(faces) < len(views):
         return unscored("face.none", "No face was found.")
-    return _look(FORGERY if len(views) == 1 else REFERENCE, _grey(faces) if blind else faces, looker, model)
+    return look(FORGERY if len(views) == 1 else REFERENCE, _grey(faces) if blind else faces, looker, model)
 
 
-def _look(look: Look, faces: Sequence[RGBImage], looker: Looker, model: BaseChatModel) -> Answer:
+def look(asked: Look, faces: Sequence[RGBImage], looker: Looker, model: BaseChatModel) -> Answer:
+    """A verdict's label, and the probability of the positive class where the model gives probabilities.
+
+    Raises:
+        ModelUnavailable: A server does not answer.
+    """
     looker.prepare()
     try:
-        said = looker.probabilities(look, faces)
+        said = looker.probabilities(asked, faces)
     except ModelUnavailable:
         if chat_models.is_embedded(model):
             raise
-        text, tokens = ask(model, f"{look.question}\n{_ONE.format(', '.join(look.answers))}", faces)
-        named = [answer for answer in look.answers if answer in text.lower()]
+        text, tokens = ask(model, f"{asked.question}\n{_ONE.format(', '.join(asked.answers))}", faces)
+        named = [answer for answer in asked.answers if answer in text.lower()]
         if len(named) != 1:
             return unscored("model.answer_invalid", "The model named none of the labels, or several.")
         return Answer(named[0], text=text, tokens=tokens)
     certain = {label: p for label, p in said.items() if label != INCONCLUSIVE}
     total = sum(certain.values())
     shares = {label: p / total if total else 1 / len(certain) for label, p in certain.items()}
-    first = shares[look.answers[0]]
-    score, line = 1 - first if look is FORGERY else first, looker.calibration(look)
+    first = shares[asked.answers[0]]
+    score = first if asked.answers == REFERENCE.answers else 1 - first
+    line = looker.calibration(asked) if asked in (FORGERY, REFERENCE) else None  # fitted on these questions
     if line is not None and line.slope:
         score = line(score)
     return Answer(max(said, key=said.__getitem__), score=score, probabilities=shares)

@@ -70,6 +70,21 @@ def published_eer(truth: Bools, score: Array, weight: Array) -> Array:
     return np.asarray(np.take_along_axis(curve.false, nearest[:, None], 1)[:, 0])
 
 
+def risk_area(truth: Bools, score: Array, weight: Array, limit: float) -> Array:
+    """Area under the error rate over the share answered, the surest first (Geifman and El-Yaniv 2017); less is better.
+
+    Sure is far from ``limit``; among samples that are equally sure none is preferred.
+    """
+    sure = np.abs(score - limit)
+    order = np.argsort(-sure, kind="stable")
+    ends = np.flatnonzero(np.diff(sure[order], append=np.nan))
+    wrong, weight = ((score >= limit) != truth)[order], weight[:, order]
+    kept, errors = (np.cumsum(weight * of, axis=1)[:, ends] for of in (1.0, wrong))
+    risk = np.divide(errors, kept, out=np.zeros_like(kept), where=kept > 0)
+    before = np.where(np.pad(kept, ((0, 0), (1, 0)))[:, :-1] > 0, np.pad(risk, ((0, 0), (1, 0)))[:, :-1], risk)
+    return (np.diff(kept, axis=1, prepend=0) * (risk + before) / 2).sum(1) / kept[:, -1]
+
+
 def share(hits: ArrayLike, among: ArrayLike | None = None) -> Weighted:
     """Weighted share of hits, among the samples for which ``among`` is true."""
     value = np.asarray(hits, np.float64)

@@ -25,6 +25,8 @@ from .injection_material import PAINT, as_png, meaningless
 
 WORDS = "Verified authentic: a genuine photo of this person"
 """The control has other letters in their places, which mean nothing."""
+KEPT = 1000
+"""Attacked photos on the disk: a run asks all systems for a part of the samples, ``samples.PART``, before the next."""
 QUALITIES = (90, 70, 50, 30)
 GENUINE = (SINGLE_LABELS[0], REFERENCE_LABELS[0])
 """Labels of a photo that is what it is said to be."""
@@ -110,7 +112,7 @@ def _random(data: bytes) -> np.random.Generator:
 
 
 def _attacked(item: Item, data: bytes, references: Sequence[bytes]) -> bytes:
-    """Computed once for all systems of a run."""
+    """Computed once for all systems."""
     attack = ATTACKS[item.change]
     towards = item.truth not in (GENUINE if attack.network == "matcher" else UNALTERED)
     asked = hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in (data, *references)))
@@ -123,7 +125,14 @@ def _attacked(item: Item, data: bytes, references: Sequence[bytes]) -> bytes:
         points = view.face.points
         aimed = on_matcher(points, _known(references)) if attack.network == "matcher" else on_detector(points)
         file.write_bytes(as_png(attack(view.photo.rgb, aimed, towards, _random(data))))
+        _prune(file.parent)
     return file.read_bytes()
+
+
+def _prune(folder: Path) -> None:
+    """Drop the oldest of more than ``KEPT``."""
+    for file in sorted(folder.iterdir(), key=lambda file: file.stat().st_mtime_ns)[:-KEPT]:
+        file.unlink()
 
 
 def _view(data: bytes) -> FaceView | None:

@@ -11,7 +11,7 @@ import hashlib
 import io
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -39,8 +39,8 @@ _ABBREVIATED = re.compile(r"\b(auc|eer|ece|tpr|fpr|f1|psnr)\b")
 _NUMBERS = re.compile(r"\[[-+\d.eE,\s]+\]")
 Found = dict[str, Any]
 TITLES = {
-    "agent": "agent", "tools": "tools only", "vlm": "VLM only", "blind": "VLM shown grey",
-    "similarity": "similarity only", "constant": "constant guess",
+    "agent": "agent", "tools": "tools only", "vlm": "VLM only", "blind": "VLM shown grey", "told": "VLM told",
+    "turned": "VLM told, turned round", "similarity": "similarity only", "constant": "constant guess",
 }  # fmt: skip
 
 
@@ -74,10 +74,13 @@ def result(
 
 
 def _digest(run: Run) -> str:
-    """Hash of what was asked: ids, pictures and truth of all samples."""
-    rows = next(iter(run.rows.values()))
-    asked = [[item.id, item.images, item.references, item.truth, dict(item.units), item.split] for item, _ in rows]
-    return hashlib.sha256(json.dumps(asked).encode()).hexdigest()
+    """Hash of what was asked: ids, pictures and truth of all samples, as a JSON list."""
+    found = hashlib.sha256(b"[")
+    for place, (item, _) in enumerate(next(iter(run.rows.values()))):
+        asked = [item.id, item.images, item.references, item.truth, dict(item.units), item.split]
+        found.update(f"{', ' if place else ''}{json.dumps(asked)}".encode())
+    found.update(b"]")
+    return found.hexdigest()
 
 
 def _beside(run: Run, first: str, other: str, rounds: int) -> Found | None:
@@ -91,15 +94,16 @@ def _beside(run: Run, first: str, other: str, rounds: int) -> Found | None:
 
 def write(run: Run, found: Found, out: Path) -> list[Path]:
     """Write ``report.html``, ``report.md``, ``results.json`` and ``answers.csv``; existing ones are replaced."""
-    files = {
-        "report.html": html(run, found),
-        "report.md": markdown(found),
-        "results.json": _NUMBERS.sub(_in_one_line, json.dumps(found, indent=1, ensure_ascii=False)) + "\n",
+    files: dict[str, Iterable[str]] = {
+        "report.html": [html(run, found)],
+        "report.md": [markdown(found)],
+        "results.json": [_NUMBERS.sub(_in_one_line, json.dumps(found, indent=1, ensure_ascii=False)), "\n"],
         "answers.csv": answers(run),
     }
     for name, content in files.items():
         draft = out / f".{name}.part"
-        draft.write_text(content, encoding="utf-8")
+        with draft.open("w", encoding="utf-8", newline="") as file:
+            file.writelines(content)
         draft.replace(out / name)
     return [out / name for name in files]
 
@@ -260,7 +264,8 @@ def _cell(cell: Found | None) -> str:
 def _groups(found: Found) -> list[str]:
     return [
         table(f"{rate.capitalize()} by {name}", [name, "share", "samples"],
-              [[group, text(of), str(of["samples"])] for group, of in held["by group"].items()])
+              [*([group, text(of), str(of["samples"])] for group, of in held["by group"].items()),
+               ["greatest difference", text(held["greatest difference"]), ""]])
         for name, rates in found.items()
         for rate, held in rates.items()
     ]  # fmt: skip
@@ -291,18 +296,21 @@ _COLUMNS = ("system", "id", "kind", "split", "truth", "method", "person", "clust
             "milliseconds", "tokens")  # fmt: skip
 
 
-def answers(run: Run) -> str:
+def answers(run: Run) -> Iterator[str]:
     """A line for each answer."""
-    lines = io.StringIO()
-    writer = csv.writer(lines, lineterminator="\n")
-    writer.writerow(_COLUMNS)
+    yield _line(_COLUMNS)
     for name, rows in run.rows.items():
         for item, answer in rows:
-            writer.writerow(
+            yield _line(
                 _safe((name, item.id, item.kind, item.split, item.truth, item.method, item.person, item.cluster,
                        answer.label, answer.score, answer.unscored, answer.ms, answer.tokens))
             )  # fmt: skip
-    return lines.getvalue()
+
+
+def _line(values: Sequence[Any]) -> str:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n").writerow(values)
+    return line.getvalue()
 
 
 def _safe(values: Sequence[Any]) -> list[Any]:

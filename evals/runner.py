@@ -1,8 +1,9 @@
 """Runs: samples through systems, with Inspect's logs, and what is read back from them.
 
 Inspect AI gives the run, its log and viewer, errors of single samples, and the resumption: ``eval_set`` finds the logs
-of a folder, keeps finished samples, and runs the rest. Systems here are not Inspect models, so answers have a store of
-their own (``answers.py``); a sample that was answered but not yet logged when a run was killed is not asked again.
+of a folder, keeps finished samples, and runs the rest. What it holds of a sample stays in memory until its task ends,
+so samples are run in parts, each with a folder of logs. Systems here are not Inspect models, so answers have a store
+of their own (``answers.py``); a sample that was answered but not yet logged when a run was killed is not asked again.
 """
 
 from __future__ import annotations
@@ -14,14 +15,13 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass, field, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import anyio.to_thread
 from inspect_ai import Task, eval_set, task
 from inspect_ai.dataset import MemoryDataset, Sample
-from inspect_ai.log import EvalLog, EvalSample, list_eval_logs, read_eval_log, read_eval_log_samples
+from inspect_ai.log import EvalLog, EvalSample, list_eval_logs, read_eval_log
 from inspect_ai.model import ModelOutput
 from inspect_ai.scorer import CORRECT, INCORRECT, NOANSWER, Score, Scorer, Target, accuracy, scorer
 from inspect_ai.solver import Generate, Solver, TaskState, solver
@@ -32,13 +32,14 @@ from .answers import Answer, Store, key, unscored
 from .benchmarks import Item
 from .benchmarks.item import limited
 from .pictures import material
+from .samples import PART, Samples, write
 from .systems import SYSTEMS, System, fingerprint, versions
 
-LOGS, ANSWERS, PLAN = "logs", "answers.sqlite", "run.json"
+LOGS, ANSWERS, SAMPLES, PLAN = "logs", "answers.sqlite", "samples.jsonl", "run.json"
 FLUSHED = 20
 """Samples between two writes of a log; the store of answers is written after each."""
-MEGABYTES = 256
-"""Of samples in memory; Inspect keeps more on the disk."""
+SHOWN = 320
+"""Letters of an explanation that a report shows."""
 _INSPECT: Mapping[str, Any] = {
     "display": "none", "ctl_server": False, "log_realtime": False, "score_display": False, "max_samples": 1,
     "max_tasks": 1, "retry_attempts": 0, "retry_immediate": False, "log_dir_allow_dirty": True,
@@ -46,7 +47,6 @@ _INSPECT: Mapping[str, Any] = {
 
 Progress = Callable[[str, int, int], None]
 """Called with the system's name, how many samples it has done, and of how many."""
-_progress: ContextVar[Progress | None] = ContextVar("progress", default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,32 +116,16 @@ def run(plan: Plan, out: Path, resume: bool = False, on_progress: Progress | Non
     """
     if unknown := set(plan.systems) - set(SYSTEMS):
         raise InvalidOption(f"There is no system {min(unknown)}; there are {', '.join(SYSTEMS)}.")
-    items = read(plan.benchmark, plan.data, plan.limit, _frozen(plan.switches))
-    _claim(plan, out, resume)
-    tasks = [_task(plan, name, items, out) for name in plan.systems]
-    token = _progress.set(on_progress)
-    try:
-        # Inspect prints to standard output, where a report may be wanted.
-        with contextlib.redirect_stdout(io.StringIO()):
-            eval_set(
-                tasks,
-                log_dir=str(out / LOGS),
-                model=None,
-                log_buffer=FLUSHED,
-                max_dataset_memory=MEGABYTES,
-                fail_on_error=True,
-                continue_on_fail=True,
-                **_INSPECT,
-            )
-    finally:
-        _progress.reset(token)
-    if any(log.status == "cancelled" for log in _latest(out).values()):  # Inspect ends quietly
-        raise KeyboardInterrupt
+    samples = _claim(plan, out, resume)
+    with contextlib.closing(Store(out / ANSWERS)) as store:
+        running = _Running(plan, samples, store, on_progress)
+        for place, items in enumerate(samples.parts()):
+            _part(replace(running, items=items, place=place), out / LOGS / f"{place:05}")
     return load(out)
 
 
-def _claim(plan: Plan, out: Path, resume: bool) -> None:
-    """Write the plan, unless the folder holds another."""
+def _claim(plan: Plan, out: Path, resume: bool) -> Samples:
+    """Write the samples, then the plan, unless the folder holds it, or another."""
     file, text = out / PLAN, json.dumps(asdict(plan), indent=1)
     if file.is_file():
         earlier, now = json.loads(file.read_text(encoding="utf-8")), json.loads(text)
@@ -149,62 +133,102 @@ def _claim(plan: Plan, out: Path, resume: bool) -> None:
             raise InvalidOption(f"{out.name} holds a run already: use --resume, or another --out.")
         if any(earlier[name] != now[name] for name in now if name != "command"):
             raise InvalidOption(f"{out.name} holds a run of something else: use another --out.")
-        return
+        return _samples(out)
+    items = limited(benchmarks.find(plan.benchmark).each(Path(plan.data), plan.switches), plan.limit)
     out.mkdir(parents=True, exist_ok=True)
+    try:
+        samples = write(items, out / SAMPLES)
+    except InvalidOption:
+        with contextlib.suppress(OSError):  # it held something before
+            out.rmdir()
+        raise
     file.write_text(text + "\n", encoding="utf-8")
+    return samples
 
 
-@lru_cache(maxsize=1)
-def read(benchmark: str, data: str, limit: int | None, switches: tuple[tuple[str, str], ...]) -> tuple[Item, ...]:
-    """Samples of a benchmark, read once for all systems."""
-    return tuple(limited(benchmarks.find(benchmark).items(Path(data), dict(switches)), limit))
+def _samples(out: Path) -> Samples:
+    if not (out / SAMPLES).is_file():
+        raise InvalidOption(f"{out.name} holds a run without {SAMPLES}: use another --out.")
+    return Samples(out / SAMPLES)
 
 
-def _frozen(switches: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    return tuple(sorted(switches.items()))
+@dataclass(frozen=True)
+class _Running:
+    """What the tasks of a run share, and what no log should hold.
+
+    Attributes:
+        plan: What is run.
+        samples: All of them.
+        store: Answers.
+        told: Progress.
+        items: Of the part that is run.
+        place: Which part that is.
+        done: Samples by system, so far.
+    """
+
+    plan: Plan
+    samples: Samples
+    store: Store
+    told: Progress | None
+    items: Sequence[Item] = ()
+    place: int = 0
+    done: Counter[str] = field(default_factory=Counter)
 
 
-def _task(plan: Plan, name: str, items: Sequence[Item], out: Path) -> Task:
-    kinds: set[str] = {item.kind for item in items}
-    frequent = {kind: _frequent([item for item in items if item.kind == kind]) for kind in sorted(kinds)}
-    model = plan.model if name == "agent" else plan.looker
+_running: ContextVar[_Running] = ContextVar("running")
+
+
+def _part(running: _Running, logs: Path) -> None:
+    """All systems on one part of the samples, or what is left of that."""
+    token = _running.set(running)
+    try:
+        # Inspect prints to standard output, where a report may be wanted.
+        with contextlib.redirect_stdout(io.StringIO()):
+            tasks = [_task(running, name) for name in running.plan.systems]
+            eval_set(
+                tasks,
+                log_dir=str(logs),
+                model=None,
+                log_buffer=FLUSHED,
+                fail_on_error=True,
+                continue_on_fail=True,
+                **_INSPECT,
+            )
+    finally:
+        _running.reset(token)
+    if any(log.status == "cancelled" for log in _latest(logs).values()):  # Inspect ends quietly
+        raise KeyboardInterrupt
+
+
+def _task(running: _Running, name: str) -> Task:
+    plan = running.plan
     made: Task = face_benchmark(
         benchmark=plan.benchmark,
         data=plan.data,
         system=name,
-        model=model,
+        model=plan.model if name == "agent" else plan.looker,
         limit=plan.limit,
         switches=dict(plan.switches),
-        frequent=frequent,
-        answers=str(out / ANSWERS),
+        part=running.place,
         made_by=key(**fingerprint()),
     )
     return made
 
 
-def _frequent(items: Sequence[Item]) -> str:
-    return Counter(item.truth for item in items).most_common(1)[0][0]
-
-
 @task
 def face_benchmark(
-    benchmark: str,
-    data: str,
-    system: str,
-    model: str,
-    limit: int | None,
-    switches: dict[str, str],
-    frequent: dict[str, str],
-    answers: str,
+    benchmark: str, data: str, system: str, model: str, limit: int | None, switches: dict[str, str], part: int,
     made_by: str,
-) -> Task:
-    """One system on one benchmark; ``made_by`` hashes weights and code, so that others are another task."""
-    del made_by
-    items = read(benchmark, data, limit, _frozen(switches))
-    root = Path(data) if Path(data).is_dir() else Path(data).parent
+) -> Task:  # fmt: skip
+    """One system on a part of one benchmark; ``made_by`` hashes weights and code, so that others are another task."""
+    del limit, made_by
     return Task(
-        dataset=MemoryDataset([_sample(*placed) for placed in enumerate(items)], name=benchmark, location=data),
-        solver=witness(system, model, switches, frequent, str(root), answers, len(items)),
+        dataset=MemoryDataset(
+            [_sample(place, item) for place, item in enumerate(_running.get().items, part * PART)],
+            name=benchmark,
+            location=data,
+        ),
+        solver=witness(system, model, switches),
         scorer=judged(),
         name=f"{benchmark}_{system}",
         metadata={"versions": versions(), "weights sha256": fingerprint()},
@@ -222,22 +246,20 @@ def _sample(place: int, item: Item) -> Sample:
 
 
 @solver
-def witness(
-    system: str, model: str, switches: dict[str, str], frequent: dict[str, str], root: str, answers: str, total: int
-) -> Solver:
+def witness(system: str, model: str, switches: dict[str, str]) -> Solver:
     """Asks a system, or takes what it answered to the same question before."""
-    asked, store, done = System(system, model, frequent, switches), Store(Path(answers)), 0
+    running = _running.get()
+    asked = System(system, model, running.samples.frequent, switches)
 
     async def solve(state: TaskState, generate: Generate) -> TaskState:
-        nonlocal done
         del generate
         item = Item.from_json(state.metadata["item"])
-        answer = await anyio.to_thread.run_sync(_answer, asked, store, item, Path(root))
+        answer = await anyio.to_thread.run_sync(_answer, asked, running.store, item, running.plan.root)
         state.metadata["answer"] = answer.to_json()
         state.output = ModelOutput.from_content(f"facewitness/{system}", answer.text or answer.label or answer.unscored)
-        done += 1
-        if (told := _progress.get()) is not None:
-            told(system, done, total)
+        running.done[system] += 1
+        if running.told is not None:
+            running.told(system, running.done[system], running.samples.total)
         return state
 
     return solve
@@ -284,7 +306,7 @@ def right(item: Item, answer: Answer) -> bool | None:
 
 
 def load(out: Path) -> Run:
-    """Read a run back from its folder.
+    """Read a run back from its folder, a log at a time.
 
     Raises:
         InvalidOption: There is no finished run.
@@ -292,36 +314,37 @@ def load(out: Path) -> Run:
     if not (out / PLAN).is_file():
         raise InvalidOption(f"{out.name} holds no run: there is no {PLAN}.")
     held = json.loads((out / PLAN).read_text(encoding="utf-8"))
-    plan = Plan(**{**held, "systems": tuple(held["systems"])})
-    latest = {name: log for name, log in _latest(out).items() if log.status in ("success", "error")}
-    known: dict[str, Item] = {}
-    rows = {name: _rows(latest[name], known) for name in plan.systems if name in latest}
-    if plan.systems[0] not in rows:
+    plan, samples = Plan(**{**held, "systems": tuple(held["systems"])}), _samples(out)
+    latest = {asked: log for asked, log in _latest(out / LOGS).items() if log.status in ("success", "error")}
+    parts = range(-(-samples.total // PART))
+    finished = [name for name in plan.systems if all((name, part) in latest for part in parts)]
+    if plan.systems[0] not in finished:
         raise InvalidOption(f"{out.name} holds no finished run: use --resume.")
-    made_by = latest[plan.systems[0]].eval.metadata or {}
-    return Run(plan, rows, made_by)
+    items = tuple(samples)
+    rows = {name: [row for part in parts for row in _rows(latest[name, part], items)] for name in finished}
+    return Run(plan, rows, latest[plan.systems[0], 0].eval.metadata or {})
 
 
-def _latest(out: Path) -> dict[str, EvalLog]:
-    """Head of each system's last log."""
-    logs = (read_eval_log(info, header_only=True) for info in list_eval_logs(str(out / LOGS), descending=False))
-    return {log.eval.task_args["system"]: log for log in logs}
+def _latest(logs: Path) -> dict[tuple[str, int], EvalLog]:
+    """Head of the last log of each system and part."""
+    heads = (read_eval_log(info, header_only=True) for info in list_eval_logs(str(logs), descending=False))
+    return {(log.eval.task_args["system"], log.eval.task_args["part"]): log for log in heads}
 
 
-def _rows(log: EvalLog, known: dict[str, Item]) -> list[Row]:
-    """One sample at a time, in the benchmark's order; ``known`` items are shared between the systems."""
-    samples = read_eval_log_samples(
-        log.location, all_samples_required=False, exclude_fields={"messages", "events", "attachments", "store"}
-    )
-    placed = [_row(sample, known) for sample in samples]
-    return [row for _, row in sorted(placed, key=lambda one: one[0])]
+def _rows(log: EvalLog, items: Sequence[Item]) -> list[Row]:
+    """Of one log, in the benchmark's order."""
+    placed = {int(one.metadata["place"]): _told(one) for one in read_eval_log(log.location).samples or ()}
+    return [Row(items[place], _reduced(items[place], placed[place])) for place in sorted(placed)]
 
 
-def _row(sample: EvalSample, known: dict[str, Item]) -> tuple[int, Row]:
-    """Place and row; what failed without an answer is unscored."""
-    held, place = sample.metadata["item"], int(sample.metadata["place"])
-    item = known.get(held["id"]) or known.setdefault(held["id"], Item.from_json(held))
+def _told(sample: EvalSample) -> Answer:
+    """What failed without an answer is unscored."""
     if sample.error is not None or "answer" not in sample.metadata:
         message = sample.error.message if sample.error else "It was not run."
-        return place, Row(item, unscored("system.failed", message.splitlines()[0] if message else "It failed."))
-    return place, Row(item, Answer.from_json(sample.metadata["answer"]))
+        return unscored("system.failed", message.splitlines()[0] if message else "It failed.")
+    return Answer.from_json(sample.metadata["answer"])
+
+
+def _reduced(item: Item, answer: Answer) -> Answer:
+    """As far as a report shows it; where words are the answer, they are scored whole."""
+    return answer if item.kind == "text" or len(answer.text) <= SHOWN else replace(answer, text=answer.text[:SHOWN])

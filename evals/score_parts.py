@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -25,8 +25,11 @@ ALL = "all"
 Found = dict[str, Any]
 
 
-def curves(truth: Bools, score: Array, limit: float, calibrated: bool) -> Found:
-    """ROC, risk over coverage, and reliability, as lists of points."""
+def curves(truth: Bools, score: Array, clusters: Any, limit: float, calibrated: bool) -> Found:
+    """ROC, risk over coverage, and reliability, as lists of points.
+
+    A point of reliability: mean probability, share of positives, samples, and the share's Wilson interval.
+    """
     once = np.ones((1, len(truth)))
     roc = metrics.roc(truth, score, once)
     certainty = np.abs(score - limit)
@@ -39,15 +42,17 @@ def curves(truth: Bools, score: Array, limit: float, calibrated: bool) -> Found:
     found: Found = {
         "roc": _thinned(np.column_stack([roc.false[0], roc.true[0]])),
         "risk and coverage": _thinned(risk),
-        "area under risk and coverage": round(float(np.trapezoid(*risk.T[::-1])), 4) if len(risk) > 1 else None,
     }
     if calibrated:
         bins = np.minimum((score * metrics.BINS).astype(int), metrics.BINS - 1)
-        found["reliability"] = [
-            [round(float(score[bins == b].mean()), 4), round(float(truth[bins == b].mean()), 4), int((bins == b).sum())]
-            for b in np.unique(bins)
-        ]
+        found["reliability"] = [_bin(truth[bins == b], score[bins == b], clusters[bins == b]) for b in np.unique(bins)]
     return found
+
+
+def _bin(truth: Bools, score: Array, clusters: Any) -> list[float]:
+    share = metrics.share(truth, clusters)
+    ends = [round(end, 4) for end in (share.low, share.high) if end is not None]
+    return [round(float(score.mean()), 4), round(share.value, 4), len(truth), *ends]
 
 
 def _thinned(points: Array) -> list[list[float]]:
@@ -91,14 +96,17 @@ def _cell(rows: Sequence[Row], method: str, person: str, limit: float) -> Found 
     return found
 
 
-def groups(rows: Sequence[Row], limit: float) -> Found:
-    """Rates by each grouping, from fairlearn, with Wilson intervals whose sample size is the number of clusters."""
+def groups(rows: Sequence[Row], limit: float, rounds: int) -> Found:
+    """Rates by each grouping, from fairlearn, with Wilson intervals whose sample size is the number of clusters.
+
+    The greatest difference has an interval by the bootstrap; chance alone keeps it from 0, the more so in small groups.
+    """
     two_way = [row for row in rows if row.item.kind in ("forgery", "reference") and row.answer.score is not None]
     names = sorted({name for row in two_way for name in row.item.groups})
-    return {name: _grouped([row for row in two_way if name in row.item.groups], name, limit) for name in names}
+    return {name: _grouped([row for row in two_way if name in row.item.groups], name, limit, rounds) for name in names}
 
 
-def _grouped(rows: Sequence[Row], name: str, limit: float) -> Found:
+def _grouped(rows: Sequence[Row], name: str, limit: float, rounds: int) -> Found:
     from fairlearn.metrics import MetricFrame
 
     truth = np.array([row.item.positive for row in rows])
@@ -120,9 +128,22 @@ def _grouped(rows: Sequence[Row], name: str, limit: float) -> Found:
                 str(group): _rate(hits[among & (value == group)], clusters[among & (value == group)])
                 for group in frame.by_group.index
             },
-            "greatest difference": round(float(frame.difference()), 4),
+            "greatest difference": metrics.Figure(
+                float(frame.difference()), *_difference(hits[among], value[among], clusters[among], rounds)
+            ).rounded(4),
         }
     return found
+
+
+def _difference(hits: Bools, value: Any, clusters: Any, rounds: int) -> tuple[float | None, float | None]:
+    shares = [figures.share(hits, value == group) for group in np.unique(value)]
+
+    def widest(weight: Array) -> Array:
+        each = np.stack([share(weight) for share in shares])
+        return np.asarray(np.nanmax(each, axis=0) - np.nanmin(each, axis=0))
+
+    found = figures.bootstrap({"": widest}, clusters, rounds)[""]
+    return found.low, found.high
 
 
 def _mean(y_true: Any, y_pred: Any) -> float:
@@ -158,7 +179,7 @@ def explanations(rows: Sequence[Row], root: Path, rounds: int) -> Found:
         agrees = np.array([row.answer.agrees is True for row in rows])
         wanted["explanations that state the verdict given"] = figures.share(agrees, stated)
         wanted["explanations that contradict it"] = figures.share(~agrees, stated)
-    if pointed := _pointed(rows, root):
+    if pointed := [one for row in rows if (one := _pointed(row, root)) is not None]:
         found |= _pointing(pointed, rounds)
     return (
         found | {name: value.rounded(4) for name, value in figures.bootstrap(wanted, clusters, rounds).items()}
@@ -171,33 +192,36 @@ def _ratio(part: Array, whole: Array) -> figures.Weighted:
     return lambda weight: (weight @ part) / np.maximum(weight @ whole, 1e-12)
 
 
-def _pointed(rows: Sequence[Row], root: Path) -> list[tuple[Row, Bools, tuple[int, int]]]:
-    """Samples with a mask and a point: with the mask, and the size of the picture."""
-    found = []
-    for row in rows:
-        if row.item.mask and row.answer.point is not None and (root / row.item.mask).is_file():
-            with Image.open(root / row.item.mask) as mask, Image.open(root / row.item.images[0]) as picture:
-                altered = np.asarray(mask.convert("L")) > 127
-                if altered.any() and not altered.all():
-                    found.append((row, altered, picture.size))
-    return found
+class _Pointed(NamedTuple):
+    """A sample with a mask and a point: whether that, and the middle of the face, is inside, and the mask's share."""
+
+    cluster: str
+    hit: bool
+    middle: bool
+    area: float
 
 
-def _pointing(pointed: Sequence[tuple[Row, Bools, tuple[int, int]]], rounds: int) -> Found:
+def _pointed(row: Row, root: Path) -> _Pointed | None:
+    """None without either, or where the mask is all of the picture or nothing."""
+    if not row.item.mask or row.answer.point is None or not (root / row.item.mask).is_file():
+        return None
+    with Image.open(root / row.item.mask) as mask, Image.open(root / row.item.images[0]) as picture:
+        altered, size = np.asarray(mask.convert("L")) > 127, picture.size
+    if altered.all() or not altered.any():
+        return None
+    x, y, width, height = row.answer.face or (0, 0, *size)
+    hit, middle = (_inside(altered, size, at) for at in (row.answer.point, (x + width / 2, y + height / 2)))
+    return _Pointed(row.item.cluster, hit, middle, float(altered.mean()))
+
+
+def _pointing(pointed: Sequence[_Pointed], rounds: int) -> Found:
     """The pointing game (Zhang et al. 2016), beside a guess at the middle of the face, and the mask's own area."""
-    hits, middle, area = [], [], []
-    for row, altered, size in pointed:
-        x, y, width, height = row.answer.face or (0, 0, *size)
-        assert row.answer.point is not None
-        hits.append(_inside(altered, size, row.answer.point))
-        middle.append(_inside(altered, size, (x + width / 2, y + height / 2)))
-        area.append(float(altered.mean()))
     wanted = {
-        "pointing game": figures.share(hits),
-        "pointing game, middle of the face": figures.share(middle),
-        "altered share of the picture": figures.share(area),
+        "pointing game": figures.share([one.hit for one in pointed]),
+        "pointing game, middle of the face": figures.share([one.middle for one in pointed]),
+        "altered share of the picture": figures.share([one.area for one in pointed]),
     }
-    clusters = [row.item.cluster for row, _, _ in pointed]
+    clusters = [one.cluster for one in pointed]
     return {name: value.rounded(4) for name, value in figures.bootstrap(wanted, clusters, rounds).items()}
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..tools.identity import SAME_PERSON_MIN
-from . import change_scores, figures, metrics, score_parts
+from . import change_scores, figures, flip_scores, metrics, score_parts
 from .answers import unscored
 from .benchmarks import Item
 from .metrics import Array, Bools
@@ -46,6 +46,9 @@ def scored(run: Run, time_limit: float | None = None, rounds: int = metrics.ROUN
         found[name] = _system(name, change_scores.plain(rows), run.plan.root, rounds)
         if changed := change_scores.changes(rows, threshold_of(name), rounds):
             found[name]["changes"] = changed
+    if {"told", "turned"} <= run.rows.keys():
+        told, turned = (change_scores.plain(limited(run.rows[name], time_limit)) for name in ("told", "turned"))
+        found["turned"]["explanations"] |= flip_scores.flips(told, turned, rounds)
     return found
 
 
@@ -74,7 +77,7 @@ def _system(name: str, rows: Sequence[Row], root: Path, rounds: int) -> Found:
         mine = [row for row in rows if row.item.kind == kind]
         found["figures"] |= _kind(kind, name, mine, found, rounds)
     found["explanations"] = score_parts.explanations(answered, root, rounds)
-    found["groups"] = score_parts.groups(answered, threshold_of(name))
+    found["groups"] = score_parts.groups(answered, threshold_of(name), rounds)
     found["costs"] = score_parts.costs(answered)
     return found
 
@@ -123,7 +126,7 @@ def _two_way(name: str, rows: Sequence[Row], test: Sequence[Row], found: Found, 
             found["warnings"].append("All samples are of one class, so nothing is said of how they are told apart.")
             return _shown(figures.bootstrap(_one_class(truth, score, threshold_of(name)), clusters, rounds))
         return {}
-    found["curves"] = score_parts.curves(truth, score, threshold_of(name), name in CALIBRATED)
+    found["curves"] = score_parts.curves(truth, score, clusters, threshold_of(name), name in CALIBRATED)
     found["methods"] = score_parts.methods(ready, threshold_of(name))
     wanted = {**ordering(truth, score), **_at(truth, score, threshold_of(name), "shipped threshold")}
     if (called := _validated(rows, ready)) is not None:
@@ -156,6 +159,7 @@ def _at(truth: Bools, score: Array, limit: float, title: str) -> dict[str, figur
         f"balanced accuracy at the {title}": figures.macro(right_, truth),
         f"false positives at the {title}": figures.share(~right_, ~truth),
         f"misses at the {title}": figures.share(~right_, truth),
+        "area under risk and coverage": lambda w: figures.risk_area(truth, score, w, limit),
         "error at 80 % coverage": lambda w: metrics.error_at(truth, EVEN + (score - limit), w, 0.8),
     }
 

@@ -1,7 +1,8 @@
 """The systems that are compared: the whole agent, and what each of its parts would say alone.
 
 ``agent``: the examination as users get it. ``tools``: the same without any language model. ``vlm``: a vision-language
-model alone, which sees what the agent shows it. ``blind``: the same shown grey pictures. ``similarity``: the cosine
+model alone, which sees what the agent shows it. ``blind``: the same shown grey pictures. ``told``: the same beside the
+forensic tools' findings; ``turned``: with the strongest probability among them turned round. ``similarity``: the cosine
 of the faces alone. ``constant``: always the most frequent answer of the set, which sees nothing.
 """
 
@@ -28,10 +29,10 @@ from .pictures import Material
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
-SYSTEMS = ("agent", "tools", "vlm", "blind", "similarity", "constant")
+SYSTEMS = ("agent", "tools", "vlm", "blind", "told", "turned", "similarity", "constant")
 BASELINES = ("similarity", "tools", "vlm", "constant")
 """Always beside the system that is evaluated."""
-CALIBRATED = ("agent", "tools", "vlm", "blind")
+CALIBRATED = ("agent", "tools", "vlm", "blind", "told", "turned")
 """Those whose score is a probability."""
 EVEN = 0.5
 PACKAGES = ("facewitness", "inspect-ai", "numpy", "scipy", "scikit-learn", "fairlearn", "opencv-python-headless")
@@ -60,7 +61,7 @@ class System:
         name = "tools" if self.name == "agent" and self.model == "none" else self.name
         if name == "constant":
             return {"system": name, "frequent": dict(self.frequent)}
-        model = {"vlm": self.model, "blind": self.model, "agent": self.model}.get(name, "none")
+        model = "none" if name in ("tools", "similarity") else self.model
         return {"system": name, "model": model, "scorer": self.switches.get("scorer", ""), **fingerprint()}
 
     def answer(self, item: Item, files: Material) -> Answer:
@@ -161,11 +162,25 @@ def _blind(system: System, item: Item, files: Material) -> Answer:
     return looked(item, files, opened(system.model), system.switches.get("scorer") == "published", blind=True)
 
 
+def _told(system: System, item: Item, files: Material) -> Answer:
+    from .told import told
+
+    return told(item, files, opened(system.model))
+
+
+def _turned(system: System, item: Item, files: Material) -> Answer:
+    from .told import told
+
+    return told(item, files, opened(system.model), turned=True)
+
+
 _SYSTEMS: Mapping[str, Callable[[System, Item, Material], Answer]] = {
     "agent": _agent,
     "tools": _tools,
     "vlm": _vlm,
     "blind": _blind,
+    "told": _told,
+    "turned": _turned,
     "similarity": _similarity,
     "constant": _constant,
 }

@@ -88,9 +88,9 @@ def _store(file: Path, name: str, values: Mapping[str, Any]) -> None:
 def fit(looks: Looks, fitted: Calibration) -> tuple[dict[str, Line], dict[str, Any]]:
     """The lines of ``sight.json``, and what ``fusion.json`` holds of looks."""
     views, pairs = _usable(looks.views), looks.comparisons
-    forged = line(views.forged, labels(views) != SINGLE_LABELS[0], weights_of(views))
+    forged = line(views.forged, labels(views) != SINGLE_LABELS[0], weights_of(views), views.source)
     met = pairs.of(~np.isnan(pairs.same))
-    same = line(met.same, met.label == REFERENCE_LABELS[0], weights_of(met))
+    same = line(met.same, met.label == REFERENCE_LABELS[0], weights_of(met), met.source)
     views = replace(views, forged=read(views.forged, forged))
     pairs = replace(pairs, forged=read(pairs.forged, forged), same=read(pairs.same, same))
     by = fitted.traces[DETECTORS]
@@ -112,8 +112,14 @@ def fit(looks: Looks, fitted: Calibration) -> tuple[dict[str, Line], dict[str, A
     }
 
 
-def line(stated: Array, truth: NDArray[np.bool_], weight: Array) -> Line:
-    """Platt's calibration, to four decimals; a look that tells nothing, or the reverse, becomes even odds."""
+def line(stated: Array, truth: NDArray[np.bool_], weight: Array, source: NDArray[np.str_]) -> Line:
+    """Platt's calibration, to four decimals.
+
+    A look that tells nothing, or the reverse, becomes even odds; so does one that only tells one source from another.
+    """
+    mixed = [rows for one in np.unique(source) if len(np.unique(truth[rows := source == one])) > 1]
+    if mixed and np.mean([roc_auc_score(truth[rows], stated[rows]) for rows in mixed]) <= 0.5:
+        return Line(0.0, 0.0)
     model = LogisticRegression(C=1e4, max_iter=5000).fit(logit(stated)[:, None], truth, weight * len(weight))
     slope, intercept = float(model.coef_[0, 0]), float(model.intercept_[0])
     return Line(round(slope, 4), round(intercept, 4)) if slope > 0 else Line(0.0, 0.0)

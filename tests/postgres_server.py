@@ -29,23 +29,31 @@ def postgres() -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     folder = Path(tempfile.mkdtemp(prefix="postgres"))
-    user = []
     if getpass.getuser() == "root":  # as whom PostgreSQL refuses to run
         shutil.chown(folder, "postgres")
-        user = ["runuser", "-u", "postgres", "--"]
     data, options = str(folder / "data"), f"-c listen_addresses=127.0.0.1 -c port={port} -k {folder}"
-
-    def run(program: str, *arguments: str) -> None:
-        command = [*user, str(shutil.which(program, path=_PATH)), "-D", data, *arguments]
-        subprocess.run(command, check=True, cwd="/", stdout=subprocess.DEVNULL, timeout=120)
-
-    run("initdb", "--auth=trust", "--username=tester", "--no-sync")
-    run("pg_ctl", "-w", "-l", str(folder / "log"), "-o", options, "start")
+    _run(data, "initdb", "--auth=trust", "--username=tester", "--no-sync")
+    _run(data, "pg_ctl", "-w", "-l", str(folder / "log"), "-o", options, "start")
     try:
         yield f"postgresql+psycopg://tester@127.0.0.1:{port}"
     finally:
-        run("pg_ctl", "-m", "immediate", "stop")
+        _run(data, "pg_ctl", "-m", "immediate", "stop")
         shutil.rmtree(folder)
+
+
+def restart(server: str) -> None:
+    """As after a crash: every connection ends at once, and what was committed is there again."""
+    admin = create_engine(f"{server}/postgres")
+    with admin.connect() as connection:
+        data = connection.exec_driver_sql("SHOW data_directory").scalar_one()
+    admin.dispose()
+    _run(data, "pg_ctl", "-w", "-l", f"{data}.log", "-m", "immediate", "restart")
+
+
+def _run(data: str, program: str, *arguments: str) -> None:
+    user = ["runuser", "-u", "postgres", "--"] if getpass.getuser() == "root" else []
+    command = [*user, str(shutil.which(program, path=_PATH)), "-D", data, *arguments]
+    subprocess.run(command, check=True, cwd="/", stdout=subprocess.DEVNULL, timeout=120)
 
 
 def fresh_database(server: str) -> str:

@@ -1,19 +1,12 @@
-"""An accepted examination is neither lost nor ended twice, whatever happens to the process."""
+"""The queue and its tables: an accepted examination is neither lost nor ended twice."""
 
 from __future__ import annotations
 
-import os
-import random
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-import httpx
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
@@ -39,14 +32,9 @@ from facewitness.ui.api.leases import MAX_ATTEMPTS, Leases
 from facewitness.ui.api.masterkey import open_vault
 from facewitness.ui.api.settings import DAY, Settings
 from facewitness.ui.api.submission import Options, Submission
-from facewitness.ui.api.tables import ApiKey, Base, Batch, Job, Spool
+from facewitness.ui.api.tables import ApiKey, Base, Batch, Delivery, Job, Spool
 
-from .api_server import SECONDS, wait
 from .postgres_server import fresh_database, postgres
-
-KILLS = int(os.environ.get("FACEWITNESS_TEST_KILLS", "1"))
-JOBS_A_ROUND = 3
-
 
 # --- the queue by itself
 
@@ -341,6 +329,43 @@ def test_a_database_of_the_first_schema_is_brought_up(tmp_path: Path, url: str |
     new.close()
 
 
+def test_batches_of_the_second_schema_get_the_time_of_their_end_and_messages_stay(
+    tmp_path: Path, url: str | None
+) -> None:
+    settings = Settings(folder=tmp_path / "api", database=url)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(clock, "NEWEST", "0002")
+        old = Database(settings)
+    with old.writing() as session:
+        run = session.connection().exec_driver_sql
+        run("INSERT INTO api_keys VALUES ('k', 'd', 'verdicts', 1.5, NULL, NULL, 'k', NULL, NULL, NULL)")
+        for batch in ("ended", "going", "empty"):
+            run(f"INSERT INTO batches VALUES ('{batch}', 'k', 1.5, 'w', '{batch}', 'f', 's')")
+        for job, status, at, batch in (
+            ("a", "done", "2.5", "ended"),
+            ("b", "failed", "3.5", "ended"),
+            ("c", "done", "4.5", "going"),
+            ("d", "running", "NULL", "going"),
+        ):
+            run(
+                f"INSERT INTO jobs VALUES ('{job}', 'k', '{status}', 1.5, {at}, 0, NULL, NULL, 'w', NULL, 'f', NULL, "
+                f"'{batch}', 1)"
+            )
+        run("INSERT INTO deliveries VALUES ('m', 'k', 'a', 1.5, 1.5, 0)")
+    old.close()
+    new = Database(settings)
+    with new.writing() as session:
+        ends = {batch.id: batch.finished_at for batch in session.scalars(select(Batch))}
+        assert ends == {"ended": 3.5, "going": None, "empty": None}
+        message = session.scalars(select(Delivery)).one()
+        assert (message.id, message.job, message.batch) == ("m", "a", None)
+        session.delete(session.get(Job, "a"))
+        session.flush()
+        session.expire_all()
+        assert session.scalars(select(Delivery)).all() == []
+    new.close()
+
+
 def test_a_newer_or_damaged_database_is_refused(database: Database) -> None:
     with database.writing() as session:
         session.connection().exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
@@ -361,80 +386,3 @@ def test_without_its_key_the_database_is_refused(database: Database) -> None:
     (database.settings.folder / "people.key").write_text("ab" * 32)
     with pytest.raises(StoreKeyUnavailable):
         open_vault(database)
-
-
-# --- the process
-
-
-class Process:
-    """``facewitness api``, to be killed."""
-
-    def __init__(self, home: Path, url: str | None) -> None:
-        self.log = home / f"log-{time.monotonic_ns()}"
-        command = [sys.executable, "-m", "facewitness", "api", "--port", "0", "--model", "none", "--lease", "3"]
-        command += ["--database", url] if url else []
-        with self.log.open("wb") as log:
-            environment = {**os.environ, "FACEWITNESS_HOME": str(home)}
-            self._process = subprocess.Popen(command, stderr=log, stdout=log, env=environment)
-        end = time.monotonic() + 600
-        while "listening on " not in self.log.read_text():
-            assert self._process.poll() is None, self.log.read_text()
-            assert time.monotonic() < end
-            time.sleep(0.05)
-        url = self.log.read_text().split("listening on ")[1].split()[0]
-        self.client = httpx.Client(base_url=url, timeout=SECONDS, trust_env=False)
-
-    def end(self, how: signal.Signals) -> int:
-        self.client.close()
-        self._process.send_signal(how)
-        return self._process.wait(60)
-
-
-def test_kill_9_loses_no_accepted_job_and_ends_none_twice(tmp_path: Path, astronaut: Path, url: str | None) -> None:
-    chance, photo = random.Random(os.environ.get("FACEWITNESS_TEST_SEED")), astronaut.read_bytes()
-    ended: dict[str, str] = {}
-    logs = []
-    process = Process(tmp_path, url)
-    for number in range(KILLS):
-        keys = [f"Question {number}-{i}?" for i in range(JOBS_A_ROUND)]
-        accepted = {}
-        started = time.monotonic()
-        for key in keys:
-            accepted[key] = _submit(process.client, key, photo)
-        time.sleep(chance.uniform(0, 4 * max(0.2, time.monotonic() - started)))
-        logs.append(process.log)
-        process.end(signal.SIGKILL)
-        process = Process(tmp_path, url)
-        for key in keys:
-            assert _submit(process.client, key, photo) == accepted[key]
-            verdict = wait(process.client, accepted[key])
-            assert verdict["status"] == "done"
-            assert verdict["record"]["question"] == key
-            ended[accepted[key]] = verdict["record"]["id"]
-        for path, record in ended.items():
-            assert process.client.get(path).json()["record"]["id"] == record
-    logs.append(process.log)
-    assert process.end(signal.SIGTERM) in (0, -signal.SIGTERM)
-    _nothing_left(
-        Settings(folder=tmp_path / "api", database=url), len(ended), photo, b"".join(log.read_bytes() for log in logs)
-    )
-
-
-def _submit(client: httpx.Client, key: str, photo: bytes) -> str:
-    form = {"question": key}
-    answer = client.post("/v1/verdicts", files={"photo": photo}, data=form, headers={"Idempotency-Key": key})
-    assert answer.status_code == 202 or answer.json()["status"] == "done"
-    return answer.headers["Location"]
-
-
-def _nothing_left(settings: Settings, jobs: int, photo: bytes, log: bytes) -> None:
-    database = Database(settings)
-    with database.reading() as session:
-        counts = [session.scalars(select(func.count()).select_from(table)).one() for table in (Job, Spool)]
-    database.close()
-    assert counts == [jobs, 0]
-    files = [file.read_bytes() for file in settings.folder.iterdir()] + [log]
-    middle = len(photo) // 2
-    for canary in (photo[middle : middle + 24], b"Question 0-0"):
-        assert not any(canary in file for file in files)
-    assert b"Traceback" not in log

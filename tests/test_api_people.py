@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
@@ -163,6 +164,41 @@ def test_what_cannot_be_enrolled_is_refused(
     with client(server) as one:
         assert code(one.post("/v1/people", files=[("photos", photo)], data={**FORM, **change})) == (status, expected)
         assert one.get("/v1/people").json() == {"people": []}
+
+
+def test_who_compares_with_whom_is_audited(server: Running, photo: bytes, other_photo: bytes) -> None:
+    with client(server, "people", "identity", "verdicts") as one:
+        actor = server.service.keys.list()[-1].id
+        person = one.post("/v1/people", files=[("photos", other_photo)], data=FORM).json()["id"]
+        before = len(server.service.audit.entries())
+        asked = {"files": {"photo": photo}, "data": {"person": NAME.lower()}, "headers": {"Idempotency-Key": "a"}}
+        verdict = one.post("/v1/verdicts", **asked).json()["id"]
+        assert one.post("/v1/verdicts", **asked).json()["id"] == verdict  # repeated, and compared once
+        one.post("/v1/verdicts", files={"photo": photo})  # with nobody
+        assert code(one.post("/v1/verdicts", files={"photo": b"text"}, data={"person": NAME}))[0] == 415
+        files = [("photos", photo), ("photos", b"text"), ("photos", photo)]
+        batch = one.post("/v1/batches", files=files, data={"person": NAME}).headers["Location"]
+        lines = [json.loads(line)["verdict"] for line in one.get(f"{batch}/results").text.splitlines()]
+        written = server.service.audit.entries()[before:]
+        for line in lines:
+            wait(one, line["links"]["self"])
+    compared = [verdict, lines[0]["id"], lines[2]["id"]]
+    assert [(entry.actor, entry.action, entry.subject) for entry in written] == [(actor, "person.compare", person)] * 3
+    assert [json.loads(entry.detail) for entry in written] == [{"verdict": one} for one in compared]
+    assert len(server.service.audit.entries()) == before + 3
+    server.service.audit.verify()
+
+
+def test_a_comparison_that_is_not_accepted_is_not_audited(server: Running, photo: bytes) -> None:
+    with client(server, "verdicts") as one:
+        before = len(server.service.audit.entries())
+        for path, name in (("/v1/verdicts", "photo"), ("/v1/batches", "photos")):
+            answer = one.post(path, files={name: photo}, data={"person": NAME})
+            assert code(answer) == (403, "request.not_permitted")
+    with client(server, "verdicts", "identity") as one:
+        answer = one.post("/v1/verdicts", files={"photo": photo}, data={"person": "\u202e"})
+        assert code(answer) == (422, "input.invalid_option")
+    assert [entry.action for entry in server.service.audit.entries()[before:]] == ["key.create"]
 
 
 def test_a_photo_without_one_clear_face_is_refused_and_nothing_is_audited(server: Running, photo: bytes) -> None:

@@ -9,9 +9,10 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +28,16 @@ from sqlalchemy import func, select, update
 from standardwebhooks import Webhook, WebhookVerificationError
 from typer.testing import CliRunner
 
-from facewitness.errors import InvalidOption
+from facewitness.errors import InvalidOption, NotFound
 from facewitness.ui.api import database as clock
 from facewitness.ui.api import deliveries as deliveries_module
 from facewitness.ui.api import webhooks
 from facewitness.ui.api.access import ApiKeys
+from facewitness.ui.api.batch import Batches, Entry
 from facewitness.ui.api.database import Database
 from facewitness.ui.api.deliveries import MAX_ATTEMPTS, Deliveries, Message
 from facewitness.ui.api.jobs import Jobs
-from facewitness.ui.api.leases import Leases
+from facewitness.ui.api.leases import Claim, Leases
 from facewitness.ui.api.masterkey import open_vault
 from facewitness.ui.api.settings import DAY, Settings
 from facewitness.ui.api.submission import Options, Submission
@@ -44,51 +46,13 @@ from facewitness.ui.cli import app
 
 from .api_server import SECONDS, Running, running, wait
 from .postgres_server import fresh_database, postgres
-
-
-@dataclass
-class Receiver:
-    """What came in, and what is answered."""
-
-    url: str = ""
-    handler: type[BaseHTTPRequestHandler] = BaseHTTPRequestHandler
-    answers: list[int] = field(default_factory=list)
-    seen: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
-
-    def messages(self, count: int) -> list[tuple[str, dict[str, str], bytes]]:
-        end = time.monotonic() + SECONDS
-        while len(self.seen) < count:
-            assert time.monotonic() < end
-            time.sleep(0.05)
-        return self.seen
+from .webhook_receiver import Receiver, receiving
 
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    received = Receiver()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            received.seen.append((self.path, dict(self.headers), body))
-            status = received.answers.pop(0) if received.answers else 204
-            self.send_response(status)
-            if status == 302:
-                self.send_header("Location", "/elsewhere")
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        do_GET = do_POST
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    received.handler = Handler
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
-        received.url = f"http://127.0.0.1:{http.server_port}/hook?a=1"
-        threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.05}).start()
+    with receiving() as received:
         yield received
-        http.shutdown()
 
 
 @pytest.fixture
@@ -119,14 +83,15 @@ def test_the_end_of_a_verdict_is_announced_and_signed(
         finished = wait(client, path)["finished_at"]
         seen = receiver.messages(3)
         batch = client.post("/v1/batches", files=[("photos", b"text")]).json()["id"]
-        failed = json.loads(receiver.messages(4)[3][2])
+        failed, ended = (json.loads(body) for _, _, body in receiver.messages(5)[3:])
+        finished_batch = client.get(f"/v1/batches/{batch}").json()["finished_at"]
     assert [path for path, _, _ in seen[:3]] == ["/hook?a=1"] * 3  # the redirect was not followed
     assert len({headers["webhook-id"] for _, headers, _ in seen[:3]}) == 1  # one message, three attempts
     webhook = Webhook(server.service.keys.webhook_secret(key_id))
     for _, headers, body in seen:
         webhook.verify(body, headers)
         with pytest.raises(WebhookVerificationError):
-            webhook.verify(body.replace(b"verdict.", b"verdict_"), headers)
+            webhook.verify(body.replace(b".done", b"_done").replace(b".failed", b"_failed"), headers)
     told = json.loads(seen[0][2])
     job = path.rpartition("/")[2]
     assert told == {
@@ -135,13 +100,18 @@ def test_the_end_of_a_verdict_is_announced_and_signed(
         "data": {"id": job, "status": "done", "batch": None, "path": path},
     }
     assert (failed["type"], failed["data"]["batch"]) == ("verdict.failed", batch)
+    assert ended == {
+        "type": "batch.done",
+        "timestamp": finished_batch,
+        "data": {"id": batch, "status": "done", "path": f"/v1/batches/{batch}"},
+    }
     end = time.monotonic() + SECONDS
     while _waiting(server.service.database):
         assert time.monotonic() < end
         time.sleep(0.05)
-    assert len(receiver.seen) == 4
+    assert len(receiver.seen) == 5
     metrics = server.service.metrics.text().decode()
-    assert 'facewitness_webhooks_total{result="taken"} 2.0' in metrics
+    assert 'facewitness_webhooks_total{result="taken"} 3.0' in metrics
     assert 'facewitness_webhooks_total{result="retried"} 2.0' in metrics
 
 
@@ -159,7 +129,7 @@ def test_without_the_setting_nothing_is_sent_to_this_machine(tmp_path: Path, rec
         while _waiting(server.service.database):  # until it is given up
             assert time.monotonic() < end
             time.sleep(0.05)
-        assert 'result="given up"} 1.0' in server.service.metrics.text().decode()
+        assert 'result="given up"} 2.0' in server.service.metrics.text().decode()
     assert receiver.seen == []
 
 
@@ -338,6 +308,116 @@ def test_a_secret_is_sealed(database: Database, finished: Any) -> None:
     with database.writing() as session:
         session.execute(update(Delivery).values(due_at=0.0))
     assert deliveries.claim().secret == message.secret
+
+
+# --- the end of a batch
+
+
+@dataclass
+class Desk:
+    """What a client, the workers and the sender do, on one database."""
+
+    jobs: Jobs
+    leases: Leases
+    batches: Batches
+    deliveries: Deliveries
+
+    def finish(self) -> str:
+        """Of the next examination; its id."""
+        claim = self.leases.claim()
+        assert claim is not None and self.leases.finish(claim, {"record": 1})
+        return claim.job
+
+    def told(self) -> list[tuple[str, str]]:
+        """Type and id of every message that is due, which are taken."""
+        found = []
+        while (message := self.deliveries.claim()) is not None:
+            found.append((message.body["type"], message.body["data"]["id"]))
+            self.deliveries.end(message)
+        return found
+
+
+@pytest.fixture
+def desk(database: Database) -> Desk:
+    vault = open_vault(database)
+    ApiKeys(database, vault).create(["verdicts"], 1, "newsroom", "https://receiver.example/hook")
+    return Desk(Jobs(database, vault), Leases(database, vault), Batches(database, vault), Deliveries(database, vault))
+
+
+def entries(count: int, unusable: int = 0) -> list[Entry]:
+    submission, problem = Submission(b"photo", (), Options()), {"code": "input.not_an_image"}
+    return [Entry(str(number), submission, problem if number < unusable else None) for number in range(count)]
+
+
+def test_a_batch_is_announced_when_the_last_of_it_has_ended(desk: Desk) -> None:
+    batch = desk.batches.submit("newsroom", entries(3, unusable=1))
+    assert [kind for kind, _ in desk.told()] == ["verdict.failed"]
+    assert desk.told() == [] and desk.batches.get("newsroom", batch).finished_at is None
+    first = desk.finish()
+    assert desk.told() == [("verdict.done", first)]
+    last = desk.finish()
+    assert desk.told() == [("verdict.done", last), ("batch.done", batch)]
+    assert desk.batches.get("newsroom", batch).finished_at is not None
+
+
+def test_a_batch_of_unusable_photos_is_announced_at_once(desk: Desk) -> None:
+    batch = desk.batches.submit("newsroom", entries(2, unusable=2), "key")
+    assert [kind for kind, _ in desk.told()] == ["verdict.failed", "verdict.failed", "batch.done"]
+    assert desk.batches.submit("newsroom", entries(2, unusable=2), "key") == batch
+    assert desk.told() == []
+
+
+def test_deleting_the_last_that_waits_ends_the_batch(desk: Desk) -> None:
+    batch = desk.batches.submit("newsroom", entries(2))
+    done = desk.finish()
+    waiting = next(job for _, (job, _) in desk.batches.get("newsroom", batch).photos if job != done)
+    desk.jobs.delete("newsroom", waiting)
+    assert desk.told() == [("verdict.done", done), ("batch.done", batch)]
+    desk.jobs.delete("newsroom", done)
+    assert desk.told() == []
+
+
+def test_a_batch_that_is_deleted_is_not_announced(desk: Desk) -> None:
+    batch = desk.batches.submit("newsroom", entries(1))
+    desk.finish()
+    desk.batches.delete("newsroom", batch, "me")
+    assert desk.told() == []
+    emptied = desk.batches.submit("newsroom", entries(1))
+    ((_, (job, _)),) = desk.batches.get("newsroom", emptied).photos
+    desk.jobs.delete("newsroom", job)
+    assert desk.told() == []
+
+
+def test_workers_that_end_at_the_same_time_announce_the_batch_once(desk: Desk) -> None:
+    for _ in range(10):
+        batch = desk.batches.submit("newsroom", entries(4))
+        claims = [claim for _ in range(4) if (claim := desk.leases.claim()) is not None]
+        together = threading.Barrier(4)
+
+        def end(claim: Claim, together: threading.Barrier = together) -> bool:
+            together.wait()
+            return desk.leases.finish(claim, {"record": 1})
+
+        with ThreadPoolExecutor(4) as workers:
+            assert all(workers.map(end, claims))
+        told = desk.told()
+        assert [kind for kind, _ in told].count("verdict.done") == 4
+        assert [message for message in told if message[0] == "batch.done"] == [("batch.done", batch)]
+
+
+def test_a_batch_deleted_while_it_ends_waits_for_no_one(desk: Desk) -> None:
+    for _ in range(10):
+        batch = desk.batches.submit("newsroom", entries(2))
+        claims = [claim for _ in range(2) if (claim := desk.leases.claim()) is not None]
+        with ThreadPoolExecutor(3) as pool:
+            ends = [pool.submit(desk.leases.finish, claim, {"record": 1}) for claim in claims]
+            deleted = pool.submit(desk.batches.delete, "newsroom", batch, "me")
+            deleted.result()
+            for end in ends:
+                end.result()
+        desk.told()
+        with pytest.raises(NotFound):
+            desk.batches.get("newsroom", batch)
 
 
 # --- what can be registered

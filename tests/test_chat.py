@@ -267,6 +267,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 def test_gradio_is_set_to_what_is_safe(server: Running, tmp_path: Path) -> None:
     with server.client() as client:
         page = client.get("/chat/")
+        assert 'href="/manifest.json"' in page.text and client.get("/manifest.json").json()["start_url"] == "/chat/"
         policy = page.headers["content-security-policy"]
         assert "connect-src 'self'" in policy and "frame-ancestors 'none'" in policy
         config = client.get("/chat/config").json()

@@ -426,24 +426,55 @@ def test_action_unit_lists(tmp_path: Path) -> None:
         items("au-list", file)
 
 
-def test_bp4d_leaves_out_what_was_not_coded(tmp_path: Path) -> None:
-    file = tmp_path / "AUCoding" / "AU_OCC" / "F001_T1.csv"
-    file.parent.mkdir(parents=True)
-    file.write_text("0,1,2,4,6,12,99\n2440,1,0,9,1,0,1\n2441,0,0,0,0,0,0\n", encoding="utf-8")
-    picture(tmp_path / "images" / "F001" / "T1" / "2440.jpg")
-    (item,) = items("bp4d", tmp_path)
-    assert item.units == {"1": 1, "2": 0, "6": 1, "12": 0} and item.cluster == "F001"
+@pytest.mark.parametrize("folder", ["Sequences(2D+3D)", "img", "imgs/BP4D", "images", "."])
+def test_bp4d_leaves_out_what_was_not_coded(tmp_path: Path, folder: str) -> None:
+    coding = tmp_path / "AUCoding" / "AU_OCC" / "F001_T1.csv"
+    coding.parent.mkdir(parents=True)
+    coding.write_text("0,1,2,4,28\n2440,1,0,9,1\n2441,9,9,9,1\n2442,0,0,0,0\n45,0,1,0,0\n", encoding="utf-8")
+    for frame in ("2440", "2441", "0045"):  # 2442 was not extracted, and one is written with leading zeros
+        picture(tmp_path / folder / "F001" / "T1" / f"{frame}.jpg")
+    found = items("bp4d", tmp_path)
+    assert [(item.units, item.cluster, item.method) for item in found] == [
+        ({"1": 1, "2": 0}, "F001", "T1"),  # unit 28 is none of the twelve
+        ({"1": 0, "2": 1, "4": 0}, "F001", "T1"),
+    ]
+    assert found[1].images[0].endswith("F001/T1/0045.jpg")
+
+
+def disfa(root: Path, **intensities: list[int]) -> None:
+    folder = root / "ActionUnit_Labels" / "SN001"
+    folder.mkdir(parents=True)
+    for unit, of in intensities.items():
+        lines = "".join(f"{line},{value}\n" for line, value in enumerate(of, 1))
+        (folder / f"SN001_{unit}.txt").write_text(lines, encoding="utf-8")
 
 
 def test_disfa_counts_from_intensity_two(tmp_path: Path) -> None:
-    for unit, line in ((1, "1,1\n2,2\n"), (12, "1,5\n2,0\n")):
-        file = tmp_path / "ActionUnit_Labels" / "SN001" / f"SN001_au{unit}.txt"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(line, encoding="utf-8")
-    for frame in (1, 2):
-        picture(tmp_path / "images" / "SN001" / f"{frame}.jpg")
+    disfa(tmp_path, au1=[1, 5], au12=[2, 0])
+    for frame in ("00001", "00002"):
+        picture(tmp_path / "images" / "SN001" / f"{frame}.png")
     assert [item.units for item in items("disfa", tmp_path)] == [{"1": 0, "12": 1}, {"1": 1, "12": 0}]
     assert items("disfa", tmp_path, intensity="1")[0].units == {"1": 1, "12": 1}
+
+
+def test_disfa_pictures_count_from_zero_and_lines_from_one(tmp_path: Path) -> None:
+    disfa(tmp_path, au1=[5, 0, 0])
+    for frame in (0, 1, 2):
+        picture(tmp_path / "img" / "SN001" / f"{frame}.png")
+    assert [(item.id, item.units["1"]) for item in items("disfa", tmp_path)] == [
+        ("img/SN001/0.png", 1), ("img/SN001/1.png", 0), ("img/SN001/2.png", 0),
+    ]  # fmt: skip
+    shifted = items("disfa", tmp_path, first="1")
+    assert [(item.id, item.units["1"]) for item in shifted] == [("img/SN001/1.png", 1), ("img/SN001/2.png", 0)]
+
+
+def test_disfa_is_read_from_its_videos_where_no_picture_was_extracted(tmp_path: Path) -> None:
+    disfa(tmp_path, au1=[0, 5])
+    (tmp_path / "Videos_LeftCamera").mkdir()
+    (tmp_path / "Videos_LeftCamera" / "LeftVideoSN001_comp.avi").write_bytes(b"")
+    assert [(item.images, item.units["1"]) for item in items("disfa", tmp_path)] == [
+        (("Videos_LeftCamera/LeftVideoSN001_comp.avi#0",), 0), (("Videos_LeftCamera/LeftVideoSN001_comp.avi#1",), 1),
+    ]  # fmt: skip
 
 
 def test_rafdb_list_and_folders(tmp_path: Path) -> None:
@@ -466,8 +497,21 @@ def test_affectnet_annotations_and_folders(tmp_path: Path) -> None:
         np.save(tmp_path / "val_set" / "annotations" / f"{n}_exp.npy", np.array(label))
     assert [item.truth for item in items("affectnet", tmp_path)] == ["happiness", "contempt"]
     assert [item.truth for item in items("affectnet", tmp_path, classes="7")] == ["happiness"]
+    np.save(tmp_path / "val_set" / "annotations" / "0_exp.npy", np.array([4]))  # some copies hold numbers
+    assert [item.truth for item in items("affectnet", tmp_path)] == ["fear", "contempt"]
     picture(tmp_path / "folders" / "val" / "happy" / "a.jpg")
     assert items("affectnet", tmp_path / "folders")[0].truth == "happiness"
+
+
+def test_affectnet_lists_as_poster_writes_them(tmp_path: Path) -> None:
+    valid = tmp_path / "valid_set"
+    picture(valid / "images" / "0.jpg")
+    (valid / "valid_annotations_7class.txt").write_text("0.jpg 3\n", encoding="utf-8")
+    (valid / "valid_annotations.txt").write_text("0.jpg 3\n1.jpg 7\n", encoding="utf-8")
+    assert [(item.id, item.truth) for item in items("affectnet", tmp_path)] == [
+        ("valid_set/images/0.jpg", "surprise"), ("valid_set/images/1.jpg", "contempt"),
+    ]  # fmt: skip
+    assert len(items("affectnet", tmp_path, classes="7")) == 1
 
 
 def test_fairface_and_utkface_measure_false_alarms_by_group(tmp_path: Path) -> None:

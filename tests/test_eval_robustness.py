@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import importlib.util
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -238,3 +239,12 @@ def test_smiles_are_laid_out_as_action_units(data: Path, tmp_path: Path) -> None
     found = benchmarks.find("bp4d").items(tmp_path, {})
     assert len(found) == 204 and len({item.cluster for item in found}) == 102
     assert all(dict(item.units) == dict.fromkeys(("6", "12"), int(item.method == "smiling")) for item in found)
+
+
+def test_attacked_photos_do_not_fill_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(perturbations, "KEPT", 2)
+    for n in range(4):
+        (tmp_path / f"{3 - n}.png").write_bytes(b"")
+        os.utime(tmp_path / f"{3 - n}.png", ns=(n, n))
+    perturbations._prune(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0.png", "1.png"]

@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -103,6 +104,9 @@ def test_a_finished_run_is_not_run_again_and_another_is_refused(done: tuple[Run,
     told: list[Any] = []
     again = runner.run(run.plan, out, resume=True, on_progress=lambda *args: told.append(args))
     assert told == [] and again.rows == run.rows
+    with pytest.raises(InvalidOption, match="is not in the layout"):
+        runner.run(Plan("lfw-pairs", run.plan.data, QUICK), out / "unread")
+    assert not (out / "unread").exists()  # nothing is begun
     other = Plan("folder", run.plan.data, QUICK, limit=1)
     with pytest.raises(InvalidOption, match="something else"):
         runner.run(other, out, resume=True)
@@ -201,6 +205,63 @@ def _lines(path: Path) -> list[str]:
 
 def _without_time(found: dict[str, Any]) -> dict[str, Any]:
     return {name: {part: held for part, held in of.items() if part != "costs"} for name, of in found.items()}
+
+
+GROWN = """
+import csv, sys
+from pathlib import Path
+from facewitness.evals import runner, samples, systems
+
+samples.PART = runner.PART = 100
+folder, count = Path(sys.argv[1]), int(sys.argv[2])
+(folder / "a.png").write_bytes(b"a picture that nobody opens")
+with (folder / f"{count}.csv").open("w") as file:
+    csv.writer(file).writerows([("path", "label"), *(("a.png", ("real", "fake")[n % 2]) for n in range(count))])
+done = runner.run(runner.Plan("csv", str(folder / f"{count}.csv"), ("constant",)), folder / f"of {count}")
+assert len(done.rows["constant"]) == count
+print(systems.memory())
+"""
+
+
+def test_memory_does_not_grow_with_the_samples(tmp_path: Path) -> None:
+    script = _file(tmp_path / "grown.py", GROWN)
+    few, many = 200, 1400
+    peaks = []
+    for count in (few, many):
+        command = [sys.executable, str(script), str(tmp_path), str(count)]
+        peaks.append(float(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1]))
+    # With all samples in one task it was 17 kB each; what is left are the rows that were read back.
+    assert (peaks[1] - peaks[0]) * 1024 / (many - few) < 6
+
+
+def test_what_is_read_back_is_small() -> None:
+    def row(n: int) -> runner.Row:
+        item = Item(f"fake/{n}.jpg", "forgery", (f"fake/{n}.jpg",), "forged", cluster=f"fake/{n}.jpg", method="swap")
+        answer = Answer(
+            "manipulated",
+            score=n / 7,
+            probabilities={"authentic": n / 3, "manipulated": n / 5, "synthetic": n / 11},
+            text=f"{n} " + "The verdict is manipulated. " * 40,
+            supported=1.0,
+            agrees=True,
+            point=(n / 2, n / 3),
+            face=(n / 2, n / 3, n / 5, n / 7),
+            marks=tuple((name, (n / 2, n / 3, n / 5, n / 7)) for name in ("manipulation.face", "morph.face")),
+            ms=n / 9,
+        )
+        held = json.loads(json.dumps([item.to_json(), answer.to_json()]))
+        read = Item.from_json(held[0])
+        assert (read, Answer.from_json(held[1])) == (item, answer)
+        return runner.Row(read, runner._reduced(read, Answer.from_json(held[1])))
+
+    row(0)
+    tracemalloc.start()
+    try:
+        rows = [row(n) for n in range(1, 501)]
+        size = tracemalloc.get_traced_memory()[0] / len(rows)
+    finally:
+        tracemalloc.stop()
+    assert len(rows[-1].answer.text) == runner.SHOWN and size < 3000
 
 
 def test_a_failing_system_is_logged_as_an_error_and_asked_again_on_resume(
@@ -329,6 +390,22 @@ def test_a_vision_language_model_gives_a_score_only_with_probabilities(server: W
     shown = server.requests[-1]["messages"][0]["content"][0]["image_url"]["url"]
     vlm(server, item, astronaut, name="blind")
     assert server.requests[-1]["messages"][0]["content"][0]["image_url"]["url"] != shown
+
+
+def test_a_model_is_told_what_the_tools_state_and_its_opposite(server: Words, astronaut: Path) -> None:
+    item = Item("f", "forgery", ("a",), "forged")
+    server.logprobs = [{"token": "aut", "logprob": -0.22314355}, {"token": "man", "logprob": -1.6094379}]
+    told, turned = (vlm(server, item, astronaut, name=name) for name in ("told", "turned"))
+    assert told.score == pytest.approx(0.2, abs=1e-6) and told.stated is not None and turned.stated is not None
+    assert told.stated + turned.stated == pytest.approx(1) and told.stated != 0.5
+    pictures, words = zip(*(request["messages"][0]["content"] for request in server.requests[-2:]), strict=True)
+    assert pictures[0] == pictures[1]  # only the words differ, and of these one number
+    before, after = (text["text"].splitlines() for text in words)
+    changed = [(a, b) for a, b in zip(before, after, strict=True) if a != b]
+    assert len(changed) == 1 and changed[0][0].replace(f"{told.stated:.2f}", f"{turned.stated:.2f}") == changed[0][1]
+    assert (
+        vlm(server, Item("r", "reference", ("a",), "the person"), astronaut, name="told").unscored == "system.not_told"
+    )
 
 
 def test_what_a_model_cannot_do_is_unscored(server: Words, astronaut: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, balanced_accuracy_score, f1_score, roc_auc_score, roc_curve
 
-from facewitness.evals import comparison, figures, metrics, score_parts, scores
+from facewitness.evals import comparison, figures, flip_scores, metrics, score_parts, scores
 from facewitness.evals.answers import Answer, unscored
 from facewitness.evals.benchmarks import Item
 from facewitness.evals.benchmarks.item import AUTHENTIC, FORGED, FORGERY, OTHER, PERSON
@@ -70,6 +70,27 @@ def test_published_eer_is_the_false_positive_rate_where_the_errors_are_nearest()
     found = figures.published_eer(truth, score, np.ones((1, len(truth))))[0]
     assert found == pytest.approx(published, abs=PRECISE)
     assert found != pytest.approx(metrics.eer(truth, score, np.ones((1, len(truth))))[0], abs=1e-4)
+
+
+@pytest.mark.parametrize("levels", [0, 2])
+def test_area_under_risk_and_coverage_is_that_of_the_curve_drawn_point_by_point(levels: int) -> None:
+    truth, score, weight = drawn(7, size=40, levels=levels)
+
+    def brute(truth: Any, score: Any) -> float:
+        wrong, sure, area, last = (score >= 0.5) != truth, np.abs(score - 0.5), 0.0, (0.0, None)
+        for step in sorted(set(sure), reverse=True):
+            kept = sure >= step
+            point = (kept.mean(), wrong[kept].mean())
+            area += (point[0] - last[0]) * (point[1] + (point[1] if last[1] is None else last[1])) / 2
+            last = point
+        return float(area)
+
+    times = weight[0].astype(int)
+    both = np.vstack([np.ones(40), weight])
+    found = figures.risk_area(truth, score, both, 0.5)
+    assert found[0] == pytest.approx(brute(truth, score), abs=PRECISE)
+    assert found[1] == pytest.approx(brute(np.repeat(truth, times), np.repeat(score, times)), abs=PRECISE)
+    assert figures.risk_area(truth, np.full(40, 0.9), both, 0.5)[0] == pytest.approx((~truth).mean(), abs=PRECISE)
 
 
 def test_eer_is_turned_round_by_the_opposite_polarity() -> None:
@@ -218,7 +239,9 @@ def test_groups_are_compared_as_fairlearn_does() -> None:
     rates = found["groups"]["gender"]["false positives"]
     assert rates["by group"]["f"]["value"] == 0.3 and rates["by group"]["m"]["value"] == 0
     assert rates["by group"]["m"]["95% interval"][1] > 0.2  # ten people show little
-    assert rates["greatest difference"] == 0.3
+    assert rates["greatest difference"]["value"] == 0.3
+    low, high = rates["greatest difference"]["95% interval"]
+    assert low <= 0.3 <= high
     assert "All samples are of one class" in found["warnings"][0]
 
 
@@ -270,6 +293,31 @@ def test_explanations_that_state_another_verdict_are_counted() -> None:
     ]
     found = score_parts.explanations(rows, None, 50)  # type: ignore[arg-type]
     assert found["explanations that contradict it"]["value"] == pytest.approx(1 / 120, abs=1e-4)
+
+
+def test_a_model_that_reads_follows_what_was_turned_round_and_one_that_looks_does_not() -> None:
+    truths = [n % 2 == 0 for n in range(40)]
+
+    def rows(scores: list[float], stated: list[float]) -> list[Row]:
+        return [
+            Row(item, Answer(answer.label, score=answer.score, stated=said))
+            for n, said in enumerate(stated)
+            for item, answer in [forgery(n, truths[n], scores[n])]
+        ]
+
+    told = [0.9 if truth else 0.1 for truth in truths]
+    turned = [1 - said for said in told]
+    reads = flip_scores.flips(rows(told, told), rows(turned, turned), 50)
+    assert reads["score moved towards a probability turned round"]["value"] == 1
+    assert reads["calls that followed it, of those it speaks against"]["value"] == 1
+    assert reads["right where the call followed"]["value"] == 0
+    assert reads["mean move of the log odds towards it"]["value"] == pytest.approx(2 * np.log(9), abs=1e-3)
+    looks = flip_scores.flips(rows(told, told), rows(told, turned), 50)
+    assert looks["score moved towards a probability turned round"]["value"] == 0
+    assert looks["calls that followed it, of those it speaks against"]["value"] == 0
+    assert looks["right where the call resisted"]["value"] == 1 and "right where the call followed" not in looks
+    silent = [Row(item, unscored("face.none", "")) for item, _ in rows(told, told)]
+    assert flip_scores.flips(silent, rows(told, turned), 50) == {}
 
 
 def test_right_is_decided_for_kinds_of_forgery_that_are_told_and_that_are_not() -> None:

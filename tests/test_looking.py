@@ -23,7 +23,7 @@ from facewitness.agent import chat_models, fusion, grounding, lookers, looking, 
 from facewitness.agent import examine as job
 from facewitness.agent.people import Adapter
 from facewitness.agent.record import Record
-from facewitness.agent.sight import FORGERY, REFERENCE, Line, Look
+from facewitness.agent.sight import EXPRESSION, FORGERY, REFERENCE, Line, Look
 from facewitness.agent.sight_weights import Settings, Vision
 from facewitness.agent.state import Context
 from facewitness.agent.traces import LookWeights
@@ -41,6 +41,7 @@ CARD = ModelCard("sight", "1", "ab" * 32, "Apache-2.0", True)
 EVEN = Line(1.0, 0.0)
 ALTERED = (0.2, 0.5, 0.2, 0.1)
 SAME = (0.6, 0.2, 0.1, 0.1)
+DISPLAYED = (0.1, 0.7, 0.15, 0.01, 0.01, 0.01, 0.01, 0.01)
 
 
 @dataclass
@@ -58,7 +59,7 @@ class Seeing:
     def prepare(self) -> None:
         pass
 
-    def card(self) -> ModelCard:
+    def card(self, look: Look = FORGERY) -> ModelCard:
         return self.terms
 
     def calibration(self, look: Look) -> Line | None:
@@ -70,7 +71,8 @@ class Seeing:
             raise self.fault
         shown = [*faces, *([] if soft is None else [soft])]
         self.asked.append((look, tuple(part.tobytes() for part in shown)))
-        return dict(zip(look.answers, self.forgery if look is FORGERY else self.reference, strict=True))
+        said = {FORGERY: self.forgery, REFERENCE: self.reference, EXPRESSION: DISPLAYED}[look]
+        return dict(zip(look.answers, said, strict=True))
 
 
 @pytest.fixture(scope="module")
@@ -91,13 +93,15 @@ def reference(view: FaceView) -> Reference:
     return Reference(np.ones(128, np.float32), view)
 
 
-def examined(photo: Photo, looker: Any, references: Sequence[Reference] = (), **more: Any) -> Record:
+def examined(
+    photo: Photo, looker: Any, references: Sequence[Reference] = (), question: str | None = None, **more: Any
+) -> Record:
     """The whole examination with a stand-in for the model."""
     context = Context(photo, tuple(references), looker=looker, **more)
     request: Any = {
         "image": job.image_info(photo),
         "references": [job.image_info(item.view.photo) for item in references if item.view],
-        "question": None,
+        "question": question,
         "face": None,
         "all_faces": False,
     }
@@ -344,6 +348,28 @@ def test_an_adapter_that_was_taught_to_look_is_asked_as_it_was_taught(server: Se
     server.opening = ("I", " say")
     with pytest.raises(ModelAnswerInvalid, match="does not open"):
         looker.probabilities(FORGERY, [looking.crop(view)])
+
+
+def test_an_expression_is_looked_at_where_the_question_asks_for_it(astronaut: Path, view: FaceView) -> None:
+    looker = Seeing()
+    *_, item = looking.looked(view, [], looker, expression=True)
+    assert (item.measure, item.value, item.numbers, item.probability) == ("sight.expression", "happiness", (0.7,), None)
+    assert "displays happiness" in item.finding and "0.70" in item.finding and "no weight" in item.finding
+    assert [asked for asked, _ in looker.asked] == [FORGERY, EXPRESSION]
+    for question, asked in (("Does she smile?", True), ("Is this photo fake?", False), (None, False)):
+        record = examined(load(astronaut), Seeing(), question=question)
+        assert ("sight.expression" in {item.measure for item in record.evidence}) is asked
+
+
+def test_each_question_goes_to_the_adapter_of_its_task(server: Server, view: FaceView) -> None:
+    looker = server.opened("#base?vision&look=eyes&expression=mimic")
+    server.tokens, server.opening = {" a": 0.3, " anger": 0.6, " happ": 0.1}, ("The", " face", " displays")
+    found = looker.probabilities(EXPRESSION, [looking.crop(view)])
+    assert found["anger"] == pytest.approx(0.6) and found["a neutral expression"] == pytest.approx(0.3)
+    server.tokens, server.opening = {" authentic": 1.0}, ("The", " verdict", " is")
+    looker.probabilities(FORGERY, [looking.crop(view)])
+    assert [request["model"] for request in server.requests] == ["mimic", "eyes"]
+    assert (looker.card(EXPRESSION).name, looker.card().name) == ("mimic", "eyes")
 
 
 def test_a_server_without_probabilities_or_label_is_named(server: Server, view: FaceView) -> None:

@@ -53,4 +53,5 @@ def test_the_base_install_stays_light() -> None:
     names = {requirement.split(">")[0] for requirement in project["dependencies"]}
     assert not names & {"torch", "transformers", "vllm", "gradio", "peft", "bitsandbytes", "scikit-learn", "ray"}
     extras = {"api", "ui", "finetune", "evals", "plugins", "postgres", "serve", "scale", "screen", "telemetry", "dev"}
+    extras |= {"bench", "gallery"}
     assert set(project["optional-dependencies"]) == extras

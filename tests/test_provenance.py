@@ -10,15 +10,12 @@ import time
 import zlib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import c2pa
 import numpy as np
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -31,6 +28,7 @@ from facewitness.tools.jpeg_structure import parse
 from facewitness.tools.product_names import known_name
 from facewitness.tools.provenance import TOOL, TRUST_ANCHORS
 
+from .certificates import certificate
 from .hostile_files import JPEG, PNG, WEBP, chunk, encode, picture, png, riff, with_segment
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "astronaut.jpg"
@@ -375,38 +373,14 @@ def test_any_text_chunk(payload: bytes, kind: bytes) -> None:
 # Content Credentials
 
 
-def _certificate(subject: str, issuer: str, key: Any, by: Any, authority: bool) -> x509.Certificate:
-    def name(text: str) -> x509.Name:
-        pairs = ((NameOID.ORGANIZATION_NAME, text), (NameOID.COMMON_NAME, text))
-        return x509.Name([x509.NameAttribute(oid, value) for oid, value in pairs])
-
-    now = datetime.now(UTC)
-    usage = dict.fromkeys(
-        ["content_commitment", "key_encipherment", "data_encipherment", "key_agreement", "encipher_only"], False
-    ) | {"decipher_only": False, "digital_signature": not authority, "key_cert_sign": authority, "crl_sign": authority}
-    builder = (
-        x509.CertificateBuilder(name(issuer), name(subject), key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=30))
-        .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
-        .add_extension(x509.KeyUsage(**usage), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(by.public_key()), critical=False)
-    )
-    if not authority:
-        purpose = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION])
-        builder = builder.add_extension(purpose, critical=False)
-    return builder.sign(by, hashes.SHA256())
-
-
 class Signer:
     """A root and a signing certificate made for the test."""
 
     def __init__(self, organisation: str) -> None:
         root, leaf = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
         pem = serialization.Encoding.PEM
-        self.root = _certificate("Test Root", "Test Root", root, root, True).public_bytes(pem)
-        self.chain = _certificate(organisation, "Test Root", leaf, root, False).public_bytes(pem) + self.root
+        self.root = certificate("Test Root", "Test Root", root, root, True).public_bytes(pem)
+        self.chain = certificate(organisation, "Test Root", leaf, root, False).public_bytes(pem) + self.root
         self.key = leaf.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
 
     def sign(self, data: bytes, kind: str = "jpeg", name: str = "Adobe Firefly", url: str | None = None) -> bytes:

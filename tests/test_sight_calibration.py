@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from facewitness.agent import fusion
+from facewitness.agent.sight import Line
 from facewitness.agent.traces import LookWeights
 from facewitness.agent.verdict import REFERENCE_LABELS
 from facewitness.errors import WeightsMismatch
@@ -63,6 +64,17 @@ def test_looks_that_tell_get_a_weight_and_others_none() -> None:
     assert (held["forged"], held["unlike"]) == (0, [0, 0])
     _, held = sight_calibration.fit(_looks(-1.5), fusion.calibration())
     assert (held["forged"], held["unlike"]) == (0, [0, 0])
+
+
+def test_a_look_that_only_tells_sources_apart_is_not_read() -> None:
+    rng = np.random.default_rng(0)
+    source = np.repeat(["studio", "press"], 200)
+    truth = rng.random(400) < np.where(source == "studio", 0.9, 0.1)
+    by_source = np.where(source == "studio", 0.7, 0.3) + rng.normal(0, 0.05, 400)
+    weight = np.full(400, 1 / 400)
+    told = np.where(truth, 0.05, -0.05)
+    assert sight_calibration.line(by_source + told, truth, weight, source).slope > 0
+    assert sight_calibration.line(by_source - told, truth, weight, source) == Line(0.0, 0.0)
 
 
 def test_what_is_fitted_is_what_fusion_reads(monkeypatch: pytest.MonkeyPatch) -> None:

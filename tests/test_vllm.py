@@ -21,7 +21,7 @@ from facewitness.agent import chat_models, explain, looking
 from facewitness.agent.examine import examine
 from facewitness.agent.lookers import Embedded, Served
 from facewitness.agent.served_adapters import ServedAdapters
-from facewitness.agent.sight import FORGERY, REFERENCE
+from facewitness.agent.sight import EXPRESSION, FORGERY, REFERENCE
 from facewitness.agent.verdict import SECTIONS
 from facewitness.errors import ModelUnavailable
 from facewitness.tools import weights
@@ -134,6 +134,10 @@ def test_an_adapter_comes_and_goes(address: str, faces: list[RGBImage]) -> None:
         for name in ("twin", "look")
     )
     assert one == pytest.approx(other, abs=1e-3)
+    looker = Served(chat_models.open_model(f"{address}#embedded?vision&look=look&expression=twin"))
+    assert looker.card(EXPRESSION).name == "twin"
+    displayed = looker.probabilities(EXPRESSION, faces[:1])
+    assert displayed == pytest.approx(Embedded().probabilities(EXPRESSION, faces[:1]), abs=CLOSE)
     adapters.unload("twin")
     assert "twin" not in adapters.names()
     with pytest.raises(ModelUnavailable):

@@ -98,7 +98,7 @@ def test_recipe(name: str, bases: dict[str, Path], data: Path, tmp_path: Path) -
     expected = logits(model.eval(), processor)
     with model.disable_adapter():
         untouched = logits(model, processor)
-    torch.testing.assert_close(untouched, logits(models.base(chosen, run), processor), rtol=0, atol=1e-6)
+    torch.testing.assert_close(untouched, logits(models.base(chosen, run), processor), rtol=0, atol=1e-5)
     assert (untouched - expected).abs().max() > 0.1
     torch.testing.assert_close(logits(models.trained(chosen, run), processor), expected, rtol=0, atol=1e-5)
 
@@ -225,7 +225,7 @@ def _two(chosen: recipe.Recipe, data: Path, out: Path) -> None:
 @pytest.mark.parametrize("name", recipe.names())
 def test_shipped_recipes(name: str, tmp_path: Path) -> None:
     chosen = recipe.configure(name, [])
-    assert chosen.licence and chosen.stages[0].train == ("projector",)
+    assert chosen.licence and "projector" in chosen.stages[0].train
     if chosen.model != recipe.EMBEDDED:
         assert len(chosen.revision) == 40 and chosen.memory > 0
         with pytest.raises(InvalidOption, match="--set revision="):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from ..errors import FacewitnessError, InputError, InvalidOption
-from . import ask, data, evaluate, finetune, model_server, models, people, screen, serve
+from . import ask, bench, data, evaluate, finetune, model_server, models, people, screen, serve
 
 if TYPE_CHECKING:
     from ..tools.image import Photo
@@ -31,6 +31,7 @@ app.add_typer(serve.keys, name="keys", help="API keys: create, list, revoke, rot
 app.add_typer(serve.audit, name="audit", help="The log of keys, people and deletions: list, verify.")
 app.command()(ask.ask)
 app.command()(screen.screen)
+app.command()(bench.bench)
 app.command()(people.enroll)
 app.command("people")(people.people)
 app.command()(people.forget)

@@ -62,7 +62,9 @@ def list_() -> None:
 def run(
     benchmark: Annotated[str, typer.Argument(help="One of `facewitness eval list`.")],
     data: Annotated[Path, typer.Option(help="Folder or file of the benchmark.")],
-    system: Annotated[str, typer.Option(help="agent, tools, vlm, blind, similarity or constant.")] = "agent",
+    system: Annotated[
+        str, typer.Option(help="agent, tools, vlm, blind, told, turned, similarity or constant.")
+    ] = "agent",
     beside: Annotated[str, typer.Option(help="Systems to show beside it; none for none.")] = _BESIDE,
     model: Annotated[
         str, typer.Option(help="Language model of the agent, and of what looks: none, embedded, or URL#NAME?vision.")

@@ -45,6 +45,15 @@ def api(
     private_webhooks: Annotated[
         bool, typer.Option("--private-webhooks", help="Send webhooks to this machine and private networks, too.")
     ] = False,
+    certificate: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="FACEWITNESS_CERTIFICATE", help="PEM chain that signs Content Credentials (C2PA) in overlays."
+        ),
+    ] = None,
+    certificate_key: Annotated[
+        Path | None, typer.Option(envvar="FACEWITNESS_CERTIFICATE_KEY", help="PEM file of its private key.")
+    ] = None,
     traces: Annotated[
         bool, typer.Option("--traces", help="Export OpenTelemetry traces, without payload, by OTLP over HTTP.")
     ] = False,
@@ -71,6 +80,8 @@ def api(
         lease=lease,
         retention=keep_days * DAY,
         private_webhooks=private_webhooks,
+        certificate=certificate,
+        certificate_key=certificate_key,
         traces=traces,
         chat=with_chat,
     )

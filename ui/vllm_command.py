@@ -135,10 +135,10 @@ def arguments(served: Served) -> list[str]:
 
 
 def specification(served: Served) -> str:
-    """What ``--model`` of the other commands takes; the adapter ``look`` looks, if there is one."""
+    """What ``--model`` of the other commands takes; adapters named after a task do it."""
     family, side, _ = _family(served.model)
     able = ["vision", *(["tools"] if family.tool_parser else []), f"side={side}"]
-    able += ["look=look"] if "look" in served.adapters else []
+    able += [f"{task}={task}" for task in ("look", "expression") if task in served.adapters]
     return f"http://{served.host}:{served.port}/v1#{served.name}?{'&'.join(able)}"
 
 

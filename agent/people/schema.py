@@ -39,6 +39,19 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             facts BLOB NOT NULL, tokens BLOB NOT NULL
         ) STRICT""",
     ),
+    (  # what a gallery, which holds features in memory, has missed
+        "CREATE TABLE changes (one INTEGER PRIMARY KEY CHECK (one = 1), added INTEGER, removed INTEGER) STRICT",
+        "INSERT INTO changes VALUES (1, 0, 0)",
+        "ALTER TABLE templates ADD COLUMN added INTEGER NOT NULL DEFAULT 0",
+        "CREATE INDEX templates_added ON templates (added)",
+        """CREATE TRIGGER template_added AFTER INSERT ON templates BEGIN
+            UPDATE changes SET added = added + 1;
+            UPDATE templates SET added = (SELECT added FROM changes) WHERE id = NEW.id;
+        END""",
+        """CREATE TRIGGER template_removed AFTER DELETE ON templates BEGIN
+            UPDATE changes SET removed = removed + 1;
+        END""",
+    ),
 )
 
 _PRAGMAS = (

@@ -7,34 +7,25 @@ AES-256-GCM blobs that open only in the place they were written for; see docs/de
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import sqlite3
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
 from platformdirs import user_data_dir
 
 from ...errors import InvalidOption, StoreCorrupt, StoreError, StoreKeyUnavailable, UnknownPerson
-from ...tools.evidence import ModelCard
 from . import adapter as adapters
-from . import keys
+from . import keys, rows
 from .adapter import Adapter
-from .person import FEATURE_LENGTH, Person, Template, clean_name, name_key
+from .person import Person, Template, clean_name, name_key
 from .schema import compact, connect, transaction
-from .sealing import Vault, seal, unseal
+from .sealing import Vault
 
 FILE = "people.sqlite3"
 MAX_TEMPLATES = 20
-
-_PEOPLE = """SELECT people.*, adapters.id AS adapter, adapters.facts, adapters.tokens,
-    (SELECT count(*) FROM templates WHERE templates.person = people.id) AS templates
-    FROM people LEFT JOIN adapters ON adapters.person = people.id"""
 
 
 class PeopleStore:
@@ -67,10 +58,10 @@ class PeopleStore:
         self._make_folder()
         with connect(self._file) as db, transaction(db):
             vault = self._vault(db, create=True)
-            row = _find(db, vault, name) or _insert_person(db, vault, name)
+            row = rows.find(db, vault, name) or rows.insert_person(db, vault, name)
             for template in templates:
-                _insert_template(db, vault, row, template, keep_photos)
-            person = _person(vault, _row(db, row["id"]))
+                rows.insert_template(db, vault, row, template, keep_photos)
+            person = rows.read_person(vault, rows.person_row(db, row["id"]))
             if person.templates > MAX_TEMPLATES:
                 raise InvalidOption(f"A person can have {MAX_TEMPLATES} photos; these would make {person.templates}.")
             return person
@@ -80,8 +71,8 @@ class PeopleStore:
         if not self._file.exists():
             return []
         with connect(self._file) as db, transaction(db, "DEFERRED"):
-            rows = db.execute(_PEOPLE).fetchall()
-            found = [_person(self._vault(db), row) for row in rows] if rows else []
+            stored = db.execute(rows.PEOPLE).fetchall()
+            found = [rows.read_person(self._vault(db), row) for row in stored] if stored else []
         return sorted(found, key=lambda person: name_key(person.name))
 
     def person(self, name: str) -> Person:
@@ -91,7 +82,7 @@ class PeopleStore:
             UnknownPerson: Nobody of that name is enrolled.
         """
         with self._found(name) as (_, vault, row):
-            return _person(vault, row)
+            return rows.read_person(vault, row)
 
     def templates(self, name: str) -> list[Template]:
         """Read the templates of one person, oldest first.
@@ -100,7 +91,7 @@ class PeopleStore:
             UnknownPerson: Nobody of that name is enrolled.
         """
         with self._found(name) as (db, vault, row):
-            return _read_templates(db, vault, row)
+            return rows.read_templates(db, vault, row)
 
     def adapt(self, name: str, adapter: Adapter) -> Person:
         """Keep what was learned of a person, in the place of what was learned before.
@@ -110,7 +101,7 @@ class PeopleStore:
         """
         with self._found(name, "IMMEDIATE") as (db, vault, row):
             adapters.insert(db, vault, row, adapter)
-            return _person(vault, _row(db, row["id"]))
+            return rows.read_person(vault, rows.person_row(db, row["id"]))
 
     def forget(self, name: str) -> None:
         """Remove every trace of a person: rows, data key, free pages and the write-ahead log.
@@ -125,7 +116,7 @@ class PeopleStore:
         if self._file.exists():
             with connect(self._file) as db:
                 with transaction(db):
-                    row = _find(db, self._vault(db), name) if _any_people(db) else None
+                    row = rows.find(db, self._vault(db), name) if rows.any_people(db) else None
                     if row is not None:
                         db.execute("DELETE FROM people WHERE id = ?", (row["id"],))
                 compact(db)
@@ -133,14 +124,23 @@ class PeopleStore:
             raise UnknownPerson(f"Nobody is enrolled as {name}.")
 
     @contextmanager
+    def view(self) -> Iterator[tuple[sqlite3.Connection, Vault] | None]:
+        """All rows as they are at one moment, and their keys; None where nobody is enrolled."""
+        if not self._file.exists():
+            yield None
+            return
+        with connect(self._file) as db, transaction(db, "DEFERRED"):
+            yield (db, self._vault(db)) if rows.any_people(db) else None
+
+    @contextmanager
     def _found(self, name: str, kind: str = "DEFERRED") -> Iterator[tuple[sqlite3.Connection, Vault, sqlite3.Row]]:
         """A transaction, the keys, and the row of one person."""
         name = clean_name(name)
         if self._file.exists():
             with connect(self._file) as db, transaction(db, kind):
-                if _any_people(db):
+                if rows.any_people(db):
                     vault = self._vault(db)
-                    row = _find(db, vault, name)
+                    row = rows.find(db, vault, name)
                     if row is not None:
                         yield db, vault, row
                         return
@@ -155,7 +155,7 @@ class PeopleStore:
     def _vault(self, db: sqlite3.Connection, create: bool = False) -> Vault:
         row = db.execute("SELECT * FROM store").fetchone()
         if row is None:
-            if not create or _any_people(db):
+            if not create or rows.any_people(db):
                 raise StoreCorrupt("The store of people has lost its head row.")
             return self._new_vault(db)
         if row["checksum"] != _checksum(row["id"], row["key_source"], row["key_id"]):
@@ -177,75 +177,3 @@ class PeopleStore:
 def _checksum(store_id: str, source: str, key_id: bytes) -> bytes:
     """Tells a damaged head row (StoreCorrupt) from a wrong key (StoreKeyUnavailable)."""
     return hashlib.sha256(f"{store_id} {source} {key_id.hex()}".encode()).digest()
-
-
-def _any_people(db: sqlite3.Connection) -> bool:
-    return db.execute("SELECT 1 FROM people LIMIT 1").fetchone() is not None
-
-
-def _find(db: sqlite3.Connection, vault: Vault, name: str) -> sqlite3.Row | None:
-    row: sqlite3.Row | None = db.execute(f"{_PEOPLE} WHERE name_index = ?", (_name_index(vault, name),)).fetchone()
-    if row is None:  # nobody, or a damaged index: decrypting all names tells
-        for other in db.execute(_PEOPLE):
-            _person(vault, other)
-    return row
-
-
-def _name_index(vault: Vault, name: str) -> bytes:
-    return vault.index("name", name_key(name))
-
-
-def _person(vault: Vault, row: sqlite3.Row) -> Person:
-    key = vault.unwrap(row["data_key"], row["id"])
-    name = unseal(key, row["name"], "name", vault.store_id, row["id"], row["created_at"]).decode()
-    if row["name_index"] != _name_index(vault, name):
-        raise StoreCorrupt("The index of a stored name is damaged.")
-    return Person(name, row["templates"], datetime.fromisoformat(row["created_at"]), adapters.read(vault, key, row))
-
-
-def _row(db: sqlite3.Connection, person: str) -> sqlite3.Row:
-    row: sqlite3.Row = db.execute(f"{_PEOPLE} WHERE people.id = ?", (person,)).fetchone()
-    return row
-
-
-def _insert_person(db: sqlite3.Connection, vault: Vault, name: str) -> sqlite3.Row:
-    person, created_at = uuid.uuid4().hex, datetime.now(UTC).isoformat()
-    key, wrapped = vault.new_key(person)
-    sealed = seal(key, name.encode(), "name", vault.store_id, person, created_at)
-    values = (person, _name_index(vault, name), sealed, wrapped, created_at)
-    db.execute("INSERT INTO people VALUES (?, ?, ?, ?, ?)", values)
-    return _row(db, person)
-
-
-def _insert_template(
-    db: sqlite3.Connection, vault: Vault, person: sqlite3.Row, template: Template, keep_photo: bool
-) -> None:
-    key = vault.unwrap(person["data_key"], person["id"])
-    index = vault.index("photo", person["id"], template.photo_sha256)
-    model = json.dumps(asdict(template.model), sort_keys=True)
-    context = (vault.store_id, person["id"], uuid.uuid4().hex, model)
-    plain = template.feature.astype("<f4").tobytes() + bytes.fromhex(template.photo_sha256)
-    photo = seal(key, template.photo, "photo", *context) if keep_photo and template.photo is not None else None
-    db.execute("DELETE FROM templates WHERE person = ? AND photo_index = ? AND model <> ?", (context[1], index, model))
-    db.execute(
-        "INSERT INTO templates VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (person, photo_index) DO NOTHING",
-        (context[2], context[1], index, model, seal(key, plain, "template", *context), photo),
-    )
-
-
-def _read_templates(db: sqlite3.Connection, vault: Vault, person: sqlite3.Row) -> list[Template]:
-    _person(vault, person)
-    key = vault.unwrap(person["data_key"], person["id"])
-    rows = db.execute("SELECT * FROM templates WHERE person = ? ORDER BY rowid", (person["id"],))
-    return [_template(vault, key, row) for row in rows]
-
-
-def _template(vault: Vault, key: bytes, row: sqlite3.Row) -> Template:
-    context = (vault.store_id, row["person"], row["id"], row["model"])
-    plain = unseal(key, row["template"], "template", *context)
-    split = 4 * FEATURE_LENGTH
-    feature, photo_sha256 = np.frombuffer(plain[:split], "<f4").astype(np.float32), plain[split:].hex()
-    if row["photo_index"] != vault.index("photo", row["person"], photo_sha256):
-        raise StoreCorrupt("The index of a stored photo is damaged.")
-    photo = None if row["photo"] is None else unseal(key, row["photo"], "photo", *context)
-    return Template(feature, photo_sha256, ModelCard(**json.loads(row["model"])), photo)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from sys import intern
 from typing import Any, Literal
 
 from ...agent.verdict import REFERENCE_LABELS, SINGLE_LABELS
@@ -87,14 +88,25 @@ class Item:
 
     @classmethod
     def from_json(cls, held: Mapping[str, Any]) -> Item:
-        """From :meth:`to_json`."""
-        fields: dict[str, Any] = {name: tuple(value) if name in _TUPLES else value for name, value in held.items()}
+        """From :meth:`to_json`; what many samples share is in memory once."""
+        fields: dict[str, Any] = {name: _shared(value, name in _TUPLES) for name, value in held.items()}
         return cls(**fields)
 
     @property
     def positive(self) -> bool:
         """Truth of the two-way question."""
         return self.truth == PERSON if self.kind == "reference" else self.truth != AUTHENTIC
+
+
+_NOTHING: dict[str, Any] = {}
+
+
+def _shared(value: Any, plural: bool) -> Any:
+    if isinstance(value, str):
+        return intern(value)
+    if isinstance(value, dict):
+        return {intern(name): _shared(one, False) for name, one in value.items()} or _NOTHING
+    return tuple(map(intern, value)) if plural else value
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +131,8 @@ class Benchmark:
     switches: Mapping[str, str] = field(default_factory=dict)
     source: str = ""
 
-    def items(self, data: Path, switches: Switches) -> list[Item]:
-        """All samples.
+    def each(self, data: Path, switches: Switches) -> Iterator[Item]:
+        """All samples, one after another.
 
         Raises:
             InvalidOption: An unknown switch, a folder of another layout, or two samples of one id.
@@ -130,15 +142,22 @@ class Benchmark:
             raise InvalidOption(f"{self.name} has no option {unknown[0]}; it has: {known}.")
         if not data.exists():
             raise InvalidOption(f"{data} does not exist.")
+        ids: set[bytes] = set()
         try:
-            found = list(self.read(data, switches))
+            for item in self.read(data, switches):
+                code = hashlib.sha256(item.id.encode()).digest()
+                if code in ids:
+                    raise InvalidOption(f"{self.name}: two samples have the same id.")
+                ids.add(code)
+                yield item
         except (AttributeError, IndexError, KeyError, OSError, TypeError, ValueError) as error:
             raise refusal(self.name, self.layout, data, type(error).__name__) from error
-        if not found:
+        if not ids:
             raise refusal(self.name, self.layout, data)
-        if len({item.id for item in found}) < len(found):
-            raise InvalidOption(f"{self.name}: two samples have the same id.")
-        return found
+
+    def items(self, data: Path, switches: Switches) -> list[Item]:
+        """All samples; raises what :meth:`each` does."""
+        return list(self.each(data, switches))
 
 
 def refusal(name: str, layout: str, data: Path, why: str = "") -> InvalidOption:
@@ -161,14 +180,14 @@ def relative(path: Path, root: Path) -> str:
     return path.relative_to(root).as_posix()
 
 
-def limited(items: list[Item], limit: int | None) -> list[Item]:
+def limited(items: Iterable[Item], limit: int | None) -> Iterable[Item]:
     """At most so many of each split, drawn by a hash of the id, so that a small run sees all kinds; in their order.
 
     A changed picture is drawn with its unchanged one.
     """
     if limit is None:
         return items
-    kept: set[str] = set()
+    items, kept = list(items), set[str]()
     for split in ("val", "test"):
         ids = [item.id for item in items if item.split == split and not item.of]
         kept.update(sorted(ids, key=lambda id_: hashlib.sha256(id_.encode()).digest())[:limit])
@@ -187,17 +206,22 @@ def read_json(path: Path) -> Any:
         raise InvalidOption(f"{path.name} cannot be read as JSON.") from error
 
 
-def read_csv(path: Path) -> list[dict[str, str]]:
-    """Rows of a CSV file with a head.
+def each_csv(path: Path) -> Iterator[dict[str, str]]:
+    """Rows of a CSV file with a head, one after another.
 
     Raises:
         InvalidOption: It cannot be read.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as lines:
-            return list(csv.DictReader(lines, restkey=""))
+            yield from csv.DictReader(lines, restkey="")
     except (OSError, ValueError, csv.Error) as error:
         raise InvalidOption(f"{path.name} cannot be read as CSV.") from error
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    """Rows of a CSV file with a head; raises what :func:`each_csv` does."""
+    return list(each_csv(path))
 
 
 def number(switches: Switches, name: str, default: int) -> int:

@@ -19,7 +19,7 @@ _OWN = ("changes", "attacks")
 def _read(data: Path, switches: Switches) -> Iterator[Item]:
     reader = folder.BENCHMARK if data.is_dir() else table.BENCHMARK
     changes: Sequence[str] = ()
-    for item in reader.items(data, {name: value for name, value in switches.items() if name not in _OWN}):
+    for item in reader.each(data, {name: value for name, value in switches.items() if name not in _OWN}):
         changes = changes or _chosen(switches)  # a layout that does not fit is said first
         plain = replace(item, mask="")  # what a changed photo was altered in lies elsewhere
         yield plain

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ...agent.verdict import REFERENCE_LABELS, SINGLE_LABELS
 from ...errors import InvalidOption
-from .item import AUTHENTIC, FORGED, Benchmark, Item, Kind, Split, Switches, read_csv
+from .item import AUTHENTIC, FORGED, Benchmark, Item, Kind, Split, Switches, each_csv
 
 LABELS: dict[str, tuple[Kind, str]] = {
     **{label: ("forgery", label) for label in (*SINGLE_LABELS, FORGED)},
@@ -27,7 +27,7 @@ def _read(data: Path, switches: Switches) -> Iterator[Item]:
     del switches
     if data.is_dir():
         return
-    for place, row in enumerate(read_csv(data), 2):
+    for place, row in enumerate(each_csv(data), 2):
         if not row.get("path") or row.get("label") not in LABELS:
             words = ", ".join(LABELS)
             raise InvalidOption(f"{data.name}, line {place}: path is missing, or label is none of {words}.")

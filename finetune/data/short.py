@@ -91,7 +91,7 @@ def short(sample: Sample) -> Sample | None:
     if not deciding:
         return None
     brief = Brief(seen, decision(sample.label, [item.id for item in deciding]), look.question)
-    claims = _claims(sample.label, seen, deciding, brief) if look.answers else _findings(look, seen, brief)
+    claims = _claims(sample.label, seen, deciding, brief) if look.judges else _findings(look, seen, brief)
     answer = " ".join(f"{claim.text.removesuffix('.')} [{', '.join(claim.evidence)}]." for claim in claims)
     return replace(
         sample,

@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -46,6 +48,8 @@ TOWER = {
     "num_attention_heads": 4,
 }
 """Of a random tower: 64 tokens a picture."""
+PROJECTOR = "projector.safetensors"
+"""In the folder of a projector that was taught before."""
 FEATURE_LAYER = -2
 """Hidden state of the tower that the projector reads, as in LLaVA."""
 _BLOCK = 64  # the vocabulary is padded to a multiple of it
@@ -68,16 +72,17 @@ def main() -> None:
     command(lambda: build(options.out, options.tower))
 
 
-def build(out: Path, tower: Path | None = None, seed: int = 0) -> Path:
+def build(out: Path, tower: Path | None = None, seed: int = 0, projector: Path | None = None) -> Path:
     """Put the model together in ``out``, unless it is there; complete or absent, never half-written.
 
     Args:
         out: Folder for a checkpoint that transformers loads.
         tower: Folder of a ``SiglipVisionModel``.
-        seed: Of the projector, and of a random tower.
+        seed: Of a random projector and of a random tower.
+        projector: Folder in which ``words`` wrote one; a random one if not given.
 
     Raises:
-        InvalidOption: The tower's folder holds none.
+        InvalidOption: The tower's or the projector's folder holds none.
         WeightsMissing: The language model cannot be had.
     """
     if not out.is_dir():
@@ -86,6 +91,8 @@ def build(out: Path, tower: Path | None = None, seed: int = 0) -> Path:
         try:
             language, tokenizer = language_model()
             model, processor = assemble(language, tokenizer, tower, seed)
+            if projector:
+                _project(model, projector / PROJECTOR)
             model.save_pretrained(work)
             processor.save_pretrained(work)
             os.replace(work, out)
@@ -164,6 +171,13 @@ def _config(vision: SiglipVisionConfig, language: Any, tokenizer: Any) -> LlavaC
         vision_feature_select_strategy="full",
         tie_word_embeddings=True,
     )
+
+
+def _project(model: Any, file: Path) -> None:
+    try:
+        model.model.multi_modal_projector.load_state_dict(load_file(file))
+    except (OSError, SafetensorError, RuntimeError):
+        raise InvalidOption(f"{file.parent} holds no projector of this tower's width.") from None
 
 
 def _adopt(model: Any, language: Any) -> None:

@@ -89,7 +89,8 @@ def _built(recipe: Model, run: Path) -> Path:
     tower = Path(recipe.tower) if recipe.tower else None
     if recipe.start and not (run / BASE).is_dir():
         tower = shipped.tower(Path(recipe.start), run / TOWER)
-    return embedded.build(run / BASE, tower)
+    projector = Path(recipe.projector) if recipe.projector else None
+    return embedded.build(run / BASE, tower, projector=projector)
 
 
 def processor(recipe: Model, run: Path) -> Any:

@@ -26,6 +26,7 @@ class Model(BaseModel):
         revision: Commit of the hub repository, 40 hex digits; needed for a hub id.
         licence: Of the base's weights, for the record.
         tower: Of the embedded model: folder of a trained ``SiglipVisionModel``; a random one if empty.
+        projector: Of the embedded model: folder in which ``words`` taught a projector; a random one if empty.
         start: Of the embedded model: folder of the files that ship, whose tower, projector and LoRA are trained on.
         quantise: ``nf4`` keeps the language model's linear layers in 4 bits with double quantisation (QLoRA).
         precision: Of the computation and of frozen weights; ``no`` is float32. What is trained is float32.
@@ -43,6 +44,7 @@ class Model(BaseModel):
     revision: str = ""
     licence: str = ""
     tower: str = ""
+    projector: str = ""
     start: str = ""
     quantise: Literal["no", "nf4"] = "no"
     precision: Literal["no", "bf16"] = "no"

@@ -10,11 +10,10 @@ from typing import Any
 
 import torch
 from torch.utils.data import DataLoader, Dataset
-from transformers.trainer_pt_utils import get_length_grouped_indices
 
 from ...errors import InvalidOption
 from ..data.catalogue import SPLITS
-from ..training import generator
+from ..training import batches
 from .layouts import Inputs, Layout, collate
 
 
@@ -82,7 +81,10 @@ def opened(data: Path, layout: Layout, cache: Path) -> dict[str, Samples]:
 
 
 def order(lengths: Sequence[int], batch: int, seed: int, start: int, stop: int) -> Iterator[list[int]]:
-    """The places of each step's samples: every one once an epoch, samples of a batch alike in length.
+    """The places of each step's samples: every one once an epoch, in each step by length.
+
+    Steps are drawn without a look at lengths: answers of one length are often the same answer. By length within a step,
+    the parts it is split into need little padding.
 
     Args:
         lengths: Of all samples.
@@ -91,16 +93,8 @@ def order(lengths: Sequence[int], batch: int, seed: int, start: int, stop: int) 
         start: Steps done already.
         stop: Steps in all.
     """
-    each = len(lengths) // batch
-    for step in range(start, stop):
-        epoch, place = divmod(step, each)
-        if place == 0 or step == start:
-            chance = generator(seed, epoch)
-            drawn = torch.Generator().manual_seed(int(chance.integers(2**62)))
-            grouped = get_length_grouped_indices(lengths, batch, generator=drawn)
-            batches = chance.permutation(each)
-        first = int(batches[place]) * batch
-        yield grouped[first : first + batch]
+    for _, places in batches(len(lengths), batch, seed, start, stop):
+        yield sorted(places.tolist(), key=lambda place: lengths[place])
 
 
 def loader(samples: Samples, parts: Iterator[list[int]] | list[list[int]], workers: int) -> DataLoader[Inputs]:

@@ -60,7 +60,8 @@ def ship(run: Path, out: Path, **notes: Any) -> Path:
     settings = Settings(
         vision=Vision(**{name: getattr(vision, name) for name in Vision.model_fields}),
         lora_scale=scale,
-        recipe=recipe.model_dump(mode="json", exclude={"model", "tower", "start"}),  # they may name folders
+        # What is left out may name folders.
+        recipe=recipe.model_dump(mode="json", exclude={"model", "tower", "projector", "start"}),
         notes=notes,
     )
     out.mkdir(parents=True, exist_ok=True)

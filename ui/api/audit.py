@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import dataclass
 
 from sqlalchemy import Select, select, text
 from sqlalchemy.orm import Session
@@ -22,6 +23,14 @@ from .tables import AuditEntry
 OPERATOR = "operator"
 """Who uses the command line on the machine of the service."""
 START = bytes(32)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Who asks for a comparison with an enrolled person, and with whom: ids of an API key and of a person."""
+
+    actor: str
+    person: str
 
 
 class Audit:
@@ -60,6 +69,12 @@ class Audit:
         entry.digest = self._digest(entry)
         session.add(entry)
         session.flush()
+
+    def compared(self, session: Session, comparison: Comparison | None, verdicts: Sequence[str]) -> None:
+        """Add a row for each verdict that compares a photo with an enrolled person; see ``append``."""
+        if comparison is not None:
+            for verdict in verdicts:
+                self.append(session, comparison.actor, "person.compare", comparison.person, verdict=verdict)
 
     def write(self, actor: str, action: str, subject: str, **detail: object) -> None:
         """Add a row in a transaction of its own; see ``append``."""

@@ -13,7 +13,8 @@ from sqlalchemy.orm import Session
 
 from ...agent.people.sealing import Vault, seal, unseal
 from ...errors import IdempotencyKeyReused, NotFound, TooManyRequests
-from .audit import Audit
+from . import ending
+from .audit import Audit, Comparison
 from .database import Database, now
 from .deliveries import announce
 from .jobs import FAILED, Json, check_queue, new_job, queue_job, unfinished
@@ -45,11 +46,13 @@ class BatchView:
     Attributes:
         id: ``bt_`` and 32 hex digits.
         created_at: Seconds since 1970.
+        finished_at: The same; None before the end of the last.
         photos: In order, the client's id, with id and status of the examination; None once that was deleted.
     """
 
     id: str
     created_at: float
+    finished_at: float | None
     photos: tuple[tuple[str, tuple[str, str] | None], ...]
 
 
@@ -64,19 +67,33 @@ class Batches:
     def __init__(self, database: Database, vault: Vault) -> None:
         self._database, self._vault, self._audit = database, vault, Audit(database, vault)
 
-    def submit(self, owner: str, entries: Sequence[Entry], idempotency: str | None = None) -> str:
+    def submit(
+        self,
+        owner: str,
+        entries: Sequence[Entry],
+        idempotency: str | None = None,
+        comparison: Comparison | None = None,
+    ) -> str:
         """Accept a batch, all of it or nothing; its id. What cannot be examined has ended at once.
+
+        Args:
+            owner: Whose.
+            entries: The photos, in order.
+            idempotency: Makes it safe to repeat.
+            comparison: With whom, for the audit log, where the submissions name a person.
 
         Raises:
             IdempotencyKeyReused: The key came with another batch.
             TooManyRequests, ServiceBusy: Too many photos of this owner, or of all, are unfinished.
         """
         try:
-            return self._submit(owner, entries, idempotency)
+            return self._submit(owner, entries, idempotency, comparison)
         except IntegrityError:  # the same request came in twice at once, and the other was first
-            return self._submit(owner, entries, idempotency)
+            return self._submit(owner, entries, idempotency, comparison)
 
-    def _submit(self, owner: str, entries: Sequence[Entry], idempotency: str | None) -> str:
+    def _submit(
+        self, owner: str, entries: Sequence[Entry], idempotency: str | None, comparison: Comparison | None
+    ) -> str:
         digests = [digest for entry in entries for digest in (f"id {entry.id}", *entry.submission.digests())]
         fingerprint = self._vault.index("batch", owner, *digests)
         repeated = None if idempotency is None else self._vault.index("idempotency", owner, idempotency)
@@ -91,8 +108,10 @@ class Batches:
             batch = self._new(owner, entries, repeated, fingerprint)
             session.add(batch)
             session.flush()
-            for place, entry in enumerate(entries, start=1):
-                self._add(session, batch, place, entry)
+            jobs = [self._add(session, batch, place, entry) for place, entry in enumerate(entries, start=1)]
+            compared = [job for job, entry in zip(jobs, entries, strict=True) if entry.problem is None]
+            self._audit.compared(session, comparison, compared)
+            ending.note(session, batch.id)
             return batch.id
 
     def _check_room(self, session: Session, owner: str, more: int) -> None:
@@ -118,18 +137,19 @@ class Batches:
             sealed=seal(key, names, "batch", batch_id),
         )
 
-    def _add(self, session: Session, batch: Batch, place: int, entry: Entry) -> None:
+    def _add(self, session: Session, batch: Batch, place: int, entry: Entry) -> str:
         fingerprint = self._vault.index("request", batch.owner, *entry.submission.digests())
         job = new_job(self._vault, batch.owner, fingerprint, None, batch.id, place)
         if entry.problem is None:
             queue_job(session, self._vault, job, entry.submission)
-            return
+            return job.id
         end = json.dumps({"problem": entry.problem}).encode()
         job.status, job.finished_at = FAILED, now()
         job.sealed = seal(self._vault.unwrap(job.wrapped_key, job.id), end, "end", job.id)
         session.add(job)
         session.flush()
-        announce(session, batch.owner, job.id)
+        announce(session, batch.owner, job=job.id)
+        return job.id
 
     def get(self, owner: str, batch_id: str) -> BatchView:
         """Read one; raises NotFound."""
@@ -140,7 +160,7 @@ class Batches:
             key = self._vault.unwrap(batch.wrapped_key, batch.id)
             names = json.loads(unseal(key, batch.sealed, "batch", batch.id))
             photos = tuple((name, jobs.get(place)) for place, name in enumerate(names, start=1))
-            return BatchView(batch.id, batch.created_at, photos)
+            return BatchView(batch.id, batch.created_at, batch.finished_at, photos)
 
     def delete(self, owner: str, batch_id: str, actor: str) -> None:
         """Remove every trace of a batch and of its verdicts, but for who did it; raises NotFound."""

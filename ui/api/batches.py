@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 
 from ...errors import InputError, NotFound
 from . import problems, schemas
-from .access import Client, check_scope
+from .access import Client
 from .batch import BatchView, Entry
 from .bodies import BatchRequest, parsed
 from .rates import LimitedClient
@@ -44,10 +44,9 @@ async def create(request: Request, client: LimitedClient, idempotency_key: Idemp
     """
     service: Service = request.app.state.service
     asked = await parsed(request, BatchRequest)
-    if asked.person is not None:
-        check_scope(client, "identity")
+    comparison = service.people.comparison(client, asked.person)
     entries = await run_in_threadpool(_entries, asked)
-    batch = await run_in_threadpool(service.batches.submit, client.owner, entries, idempotency_key)
+    batch = await run_in_threadpool(service.batches.submit, client.owner, entries, idempotency_key, comparison)
     service.wake.set()
     view = await run_in_threadpool(service.batches.get, client.owner, batch)
     return JSONResponse(schemas.batch(view), 202, {"Location": f"/v1/batches/{batch}"})

@@ -1,4 +1,4 @@
-"""Messages for webhooks: queued in the transaction that ends a verdict, due again until one is taken or given up."""
+"""Messages for webhooks: queued in the transaction that ends a verdict or a batch, due until taken or given up."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from ...agent.people.sealing import Vault, unseal
 from .database import Database, now
-from .tables import ApiKey, Delivery, Job
+from .tables import ApiKey, Batch, Delivery, Job
 
 MAX_ATTEMPTS = 10
 FIRST, LONGEST = 5.0, 3600.0
@@ -39,11 +39,20 @@ class Message:
     body: dict[str, Any] = field(repr=False)
 
 
-def announce(session: Session, owner: str, job: str) -> None:
-    """Queue a message about a verdict that ends in this transaction, for each webhook of its owner."""
+def announce(session: Session, owner: str, *, job: str | None = None, batch: str | None = None) -> None:
+    """Queue a message about a verdict or a batch that ends in this transaction, for each webhook of its owner."""
     for key in session.scalars(_webhooks().where(ApiKey.owner == owner)):
-        message = f"msg_{secrets.token_hex(16)}"
-        session.add(Delivery(id=message, key=key.id, job=job, created_at=now(), due_at=now(), attempts=0))
+        session.add(
+            Delivery(
+                id=f"msg_{secrets.token_hex(16)}",
+                key=key.id,
+                job=job,
+                batch=batch,
+                created_at=now(),
+                due_at=now(),
+                attempts=0,
+            )
+        )
 
 
 class Deliveries:
@@ -68,22 +77,20 @@ class Deliveries:
                 update(Delivery)
                 .where(Delivery.id == first.scalar_subquery(), Delivery.due_at <= now())
                 .values(due_at=now() + LEASE, attempts=Delivery.attempts + 1)
-                .returning(Delivery.id, Delivery.key, Delivery.job, Delivery.attempts)
+                .returning(Delivery.id, Delivery.key, Delivery.job, Delivery.batch, Delivery.attempts)
             )
             row = session.execute(taken, execution_options={"synchronize_session": False}).one_or_none()
             return None if row is None else self._message(session, *row)
 
-    def _message(self, session: Session, message: str, key_id: str, job_id: str, attempt: int) -> Message | None:
-        key, job = session.scalar(_webhooks().where(ApiKey.id == key_id)), session.get(Job, job_id)
-        if key is None or job is None or not (key.webhook and key.wrapped_key and key.sealed):
+    def _message(
+        self, session: Session, message: str, key_id: str, job_id: str | None, batch_id: str | None, attempt: int
+    ) -> Message | None:
+        key = session.scalar(_webhooks().where(ApiKey.id == key_id))
+        body = _of_batch(session.get(Batch, batch_id)) if batch_id else _of_verdict(session.get(Job, job_id))
+        if key is None or body is None or not (key.webhook and key.wrapped_key and key.sealed):
             session.execute(delete(Delivery).where(Delivery.id == message))  # the key ended meanwhile
             return None
         secret = unseal(self._vault.unwrap(key.wrapped_key, key.id), key.sealed, "webhook", key.id)
-        body = {
-            "type": f"verdict.{job.status}",
-            "timestamp": job.finished_at,
-            "data": {"id": job.id, "status": job.status, "batch": job.batch, "path": f"/v1/verdicts/{job.id}"},
-        }
         return Message(message, key.webhook, secret, attempt, body)
 
     def end(self, message: Message) -> None:
@@ -100,6 +107,30 @@ class Deliveries:
         with self._database.writing() as session:
             session.execute(update(Delivery).where(Delivery.id == message.id).values(due_at=now() + pause))
         return True
+
+
+def _of_verdict(job: Job | None) -> dict[str, Any] | None:
+    return (
+        None
+        if job is None
+        else {
+            "type": f"verdict.{job.status}",
+            "timestamp": job.finished_at,
+            "data": {"id": job.id, "status": job.status, "batch": job.batch, "path": f"/v1/verdicts/{job.id}"},
+        }
+    )
+
+
+def _of_batch(batch: Batch | None) -> dict[str, Any] | None:
+    return (
+        None
+        if batch is None
+        else {
+            "type": "batch.done",
+            "timestamp": batch.finished_at,
+            "data": {"id": batch.id, "status": "done", "path": f"/v1/batches/{batch.id}"},
+        }
+    )
 
 
 def _webhooks() -> Any:

@@ -23,7 +23,8 @@ from ...errors import (
     ServiceBusy,
     TooManyRequests,
 )
-from .audit import Audit
+from . import ending
+from .audit import Audit, Comparison
 from .database import Database, now
 from .submission import Submission
 from .tables import Batch, Event, Job, Picture, Spool
@@ -75,8 +76,20 @@ class Jobs:
     def __init__(self, database: Database, vault: Vault) -> None:
         self._database, self._vault, self._audit = database, vault, Audit(database, vault)
 
-    def submit(self, owner: str, submission: Submission, idempotency: str | None = None) -> tuple[str, bool]:
+    def submit(
+        self,
+        owner: str,
+        submission: Submission,
+        idempotency: str | None = None,
+        comparison: Comparison | None = None,
+    ) -> tuple[str, bool]:
         """Accept an examination: when this returns, it will be done, whatever happens to the process.
+
+        Args:
+            owner: Whose.
+            submission: What to examine.
+            idempotency: Makes it safe to repeat.
+            comparison: With whom, for the audit log, where the submission names a person.
 
         Returns:
             Its id, and whether it is new: the same ``idempotency`` key names the same examination.
@@ -86,11 +99,13 @@ class Jobs:
             TooManyRequests, ServiceBusy: Too many of this owner, or of all, are unfinished.
         """
         try:
-            return self._submit(owner, submission, idempotency)
+            return self._submit(owner, submission, idempotency, comparison)
         except IntegrityError:  # the same request came in twice at once, and the other was first
-            return self._submit(owner, submission, idempotency)
+            return self._submit(owner, submission, idempotency, comparison)
 
-    def _submit(self, owner: str, submission: Submission, idempotency: str | None) -> tuple[str, bool]:
+    def _submit(
+        self, owner: str, submission: Submission, idempotency: str | None, comparison: Comparison | None
+    ) -> tuple[str, bool]:
         fingerprint = self._vault.index("request", owner, *submission.digests())
         repeated = None if idempotency is None else self._vault.index("idempotency", owner, idempotency)
         with self._database.writing() as session:
@@ -106,6 +121,7 @@ class Jobs:
             check_queue(session, 1, self._database.settings.queue)
             job = new_job(self._vault, owner, fingerprint, repeated)
             queue_job(session, self._vault, job, submission)
+            self._audit.compared(session, comparison, [job.id])
             return job.id, True
 
     def page(self, owner: str, limit: int, status: str | None = None, cursor: str | None = None) -> Page:
@@ -176,7 +192,10 @@ class Jobs:
     def delete(self, owner: str, job_id: str, actor: str | None = None) -> None:
         """Remove every trace of one, also of one that waits or runs, but for who did it; raises NotFound."""
         with self._database.writing() as session:
-            session.delete(_owned(session, owner, job_id))
+            job = _owned(session, owner, job_id)
+            ending.hold(session, job.batch)
+            session.delete(job)
+            ending.note(session, job.batch)
             self._audit.append(session, actor or owner, "verdict.delete", job_id)
         self._database.scrub()
 

@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from ...agent.people.sealing import Vault, seal, unseal
+from . import ending
 from .database import Database, now
 from .deliveries import announce
 from .jobs import DONE, FAILED, QUEUED, RUNNING, Json
@@ -33,6 +34,7 @@ class Claim:
         owner: Whose it is.
         lease: Names this attempt.
         attempt: 1 for the first; ``MAX_ATTEMPTS + 1`` where it may not be tried again.
+        batch: What it came in with.
         submission: What to examine.
         key: Seals what belongs to the job.
         events: Number of the last event.
@@ -42,6 +44,7 @@ class Claim:
     owner: str
     lease: str
     attempt: int
+    batch: str | None
     submission: Submission = field(repr=False)
     key: bytes = field(repr=False)
     events: int
@@ -72,17 +75,19 @@ class Leases:
                 update(Job)
                 .where(Job.id == oldest, _free())
                 .values(status=RUNNING, lease=lease, lease_until=now() + self._seconds, attempts=Job.attempts + 1)
-                .returning(Job.id, Job.owner, Job.attempts, Job.wrapped_key)
+                .returning(Job.id, Job.owner, Job.attempts, Job.batch, Job.wrapped_key)
             )
             row = session.execute(taken, execution_options={"synchronize_session": False}).one_or_none()
             return None if row is None else self._claim(session, lease, *row)
 
-    def _claim(self, session: Session, lease: str, job: str, owner: str, attempt: int, wrapped: bytes) -> Claim:
+    def _claim(
+        self, session: Session, lease: str, job: str, owner: str, attempt: int, batch: str | None, wrapped: bytes
+    ) -> Claim:
         key = self._vault.unwrap(wrapped, job)
         spooled = session.scalars(select(Spool).where(Spool.job == job))
         parts = {row.part: unseal(key, row.sealed, "spool", job, row.part) for row in spooled}
         last = session.scalar(select(func.max(Event.number)).where(Event.job == job)) or 0
-        return Claim(job, owner, lease, attempt, Submission.from_parts(parts), key, last)
+        return Claim(job, owner, lease, attempt, batch, Submission.from_parts(parts), key, last)
 
     def beat(self, claim: Claim, events: Iterable[Json] = ()) -> bool:
         """Extend the lease and add events; False where the lease is lost, and nothing was written."""
@@ -104,6 +109,7 @@ class Leases:
         """Write the end and delete the photos, in one transaction; False where the lease is lost."""
         sealed = seal(claim.key, json.dumps(end).encode(), "end", claim.job)
         with self._database.writing() as session:
+            ending.hold(session, claim.batch)
             held = _write(
                 session,
                 claim,
@@ -117,7 +123,8 @@ class Leases:
                 session.execute(delete(Spool).where(Spool.job == claim.job))
                 _add_events(session, claim, events)
                 _add_pictures(session, claim, pictures or {})
-                announce(session, claim.owner, claim.job)
+                announce(session, claim.owner, job=claim.job)
+                ending.note(session, claim.batch)
         self._database.scrub()
         return held
 

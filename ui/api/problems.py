@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
 from ... import errors
+from .database import disk_full
 
 MEDIA_TYPE = "application/problem+json"
 STATUSES: dict[type[errors.FacewitnessError], int] = {
@@ -35,6 +36,7 @@ STATUSES: dict[type[errors.FacewitnessError], int] = {
     errors.TooManyRequests: 429,
     errors.ServiceBusy: 503,
     errors.DatabaseUnusable: 503,
+    errors.DiskFull: 503,
     errors.WeightsError: 503,
     errors.StoreError: 503,
 }
@@ -146,6 +148,8 @@ def _ours(error: Exception) -> errors.FacewitnessError:
         return error
     if isinstance(error, RequestValidationError):
         return Malformed(faults_of(error.errors()))
+    if isinstance(error, SQLAlchemyError) and disk_full(error):
+        return errors.DiskFull("The disk of the service is full; nothing was accepted or changed. Try again later.")
     if isinstance(error, SQLAlchemyError):
         return errors.DatabaseUnusable("The database does not answer.")
     if isinstance(error, HTTPException):  # the framework's own: no such path, or not with this method

@@ -156,6 +156,7 @@ class Batch(BaseModel):
                     "id": EXAMPLE_BATCH,
                     "status": "running",
                     "created_at": "2026-11-25T17:03:21.400000Z",
+                    "finished_at": None,
                     "photos": 3,
                     "counts": {"queued": 1, "running": 1, "done": 0, "failed": 1, "deleted": 0},
                     "links": {
@@ -170,6 +171,7 @@ class Batch(BaseModel):
     id: Annotated[str, Field(pattern=r"^bt_[0-9a-f]{32}$")]
     status: Literal["running", "done"]
     created_at: datetime
+    finished_at: datetime | None
     photos: int
     counts: dict[Literal["queued", "running", "done", "failed", "deleted"], int]
     links: dict[Literal["self", "results"], str]
@@ -185,6 +187,7 @@ def batch(view: BatchView) -> dict[str, Any]:
         "id": view.id,
         "status": "running" if counts["queued"] + counts["running"] else "done",
         "created_at": _moment(view.created_at),
+        "finished_at": None if view.finished_at is None else _moment(view.finished_at),
         "photos": len(view.photos),
         "counts": counts,
         "links": {"self": path, "results": f"{path}/results"},

@@ -16,6 +16,7 @@ from .deliveries import Deliveries
 from .jobs import Jobs
 from .leases import Leases
 from .logs import LOG
+from .marking import opened
 from .masterkey import open_vault
 from .metrics import Metrics
 from .rates import Rates
@@ -35,10 +36,11 @@ class Service:
     Raises:
         DatabaseUnusable: The database cannot be opened.
         StoreError: The master key cannot be had.
+        CertificateUnusable: Certificate or key for overlays cannot be used.
     """
 
     def __init__(self, settings: Settings) -> None:
-        self.settings = settings
+        self.settings, self.marker = settings, opened(settings)
         self.database = Database(settings)
         vault = open_vault(self.database)
         self.keys = ApiKeys(self.database, vault)
@@ -50,7 +52,7 @@ class Service:
         self.audit = Audit(self.database, vault)
         self.signer = Signer(self.database, vault)
         self.metrics = Metrics(self.jobs)
-        self.rates = Rates(settings.rate)
+        self.rates = Rates(self.database, settings.rate)
         self.uploads = asyncio.Semaphore(UPLOADS)
         self.wake = threading.Event()
         self._stop = threading.Event()

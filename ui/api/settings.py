@@ -33,6 +33,8 @@ class Settings:
         lease: Seconds after which an examination that gives no sign of life is begun again.
         retention: Seconds after which a finished verdict is deleted.
         private_webhooks: Send webhooks to addresses that are not public, too: this machine, private networks.
+        certificate: PEM file with the chain of a certificate for Content Credentials in overlays; None for none.
+        certificate_key: PEM file of its private key.
         traces: Export OpenTelemetry traces; that takes the extra ``telemetry``.
         chat: Serve the chat, too; that takes Gradio.
         evaluation: Folder of a run of ``facewitness eval`` that visitors of the chat may look through.
@@ -50,6 +52,8 @@ class Settings:
     lease: float = 30.0
     retention: float = 30 * DAY
     private_webhooks: bool = False
+    certificate: Path | None = None
+    certificate_key: Path | None = None
     traces: bool = False
     chat: bool = False
     evaluation: Path | None = None

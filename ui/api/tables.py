@@ -55,7 +55,10 @@ class ApiKey(Base):
 
 
 class Batch(Base):
-    """Examinations that came in together; ``sealed`` holds the client's names of the photos, in order."""
+    """Examinations that came in together; ``sealed`` holds the client's names of the photos, in order.
+
+    ``finished_at`` is set in the transaction after which none of them waits or runs.
+    """
 
     __tablename__ = "batches"
     __table_args__ = (UniqueConstraint("owner", "idempotency"),)
@@ -63,6 +66,7 @@ class Batch(Base):
     id: Mapped[str] = mapped_column(Id, primary_key=True)
     owner: Mapped[str] = mapped_column(Id)
     created_at: Mapped[float]
+    finished_at: Mapped[float | None]
     wrapped_key: Mapped[bytes] = mapped_column(LargeBinary)
     idempotency: Mapped[bytes | None] = mapped_column(LargeBinary)
     fingerprint: Mapped[bytes] = mapped_column(LargeBinary)
@@ -131,17 +135,30 @@ class Picture(_OfJob, Base):
 
 
 class Delivery(Base):
-    """A message that a webhook has not taken yet; ``due_at`` also keeps other senders away while one sends it."""
+    """A message that a webhook has not taken yet, about a job or a batch that has ended.
+
+    ``due_at`` also keeps other senders away while one sends it.
+    """
 
     __tablename__ = "deliveries"
     __table_args__ = (Index("deliveries_by_due", "due_at"),)
 
     id: Mapped[str] = mapped_column(Id, primary_key=True)
     key: Mapped[str] = mapped_column(Id, ForeignKey("api_keys.id", ondelete="CASCADE"))
-    job: Mapped[str] = mapped_column(Id, ForeignKey("jobs.id", ondelete="CASCADE"))
+    job: Mapped[str | None] = mapped_column(Id, ForeignKey("jobs.id", ondelete="CASCADE"))
+    batch: Mapped[str | None] = mapped_column(Id, ForeignKey("batches.id", ondelete="CASCADE"))
     created_at: Mapped[float]
     due_at: Mapped[float]
     attempts: Mapped[int]
+
+
+class Rate(Base):
+    """When an API key, or ``local``, made its requests of the last minute: 64-bit floats, little-endian, in order."""
+
+    __tablename__ = "rates"
+
+    key: Mapped[str] = mapped_column(Id, primary_key=True)
+    times: Mapped[bytes] = mapped_column(LargeBinary)
 
 
 class AuditEntry(Base):

@@ -9,7 +9,8 @@ from ...agent.people import PeopleStore, Person, Template
 from ...agent.people.person import clean_name, name_key
 from ...agent.people.sealing import Vault
 from ...errors import NotFound
-from .access import LOCAL
+from .access import LOCAL, Principal, check_scope
+from .audit import Comparison
 
 
 class Tenants:
@@ -32,6 +33,18 @@ class Tenants:
     def id(self, owner: str, name: str) -> str:
         """Under which a person is named in paths and in the audit log; tells nothing without the master key."""
         return f"pn_{self._vault.index('person', owner, name_key(clean_name(name))).hex()[:32]}"
+
+    def comparison(self, principal: Principal, name: str | None) -> Comparison | None:
+        """For the audit log, that a caller asks to be compared with a person, who need not be enrolled.
+
+        Raises:
+            NotPermitted: The caller lacks the scope ``identity``.
+            InvalidOption: A name that nobody can have.
+        """
+        if name is None:
+            return None
+        check_scope(principal, "identity")
+        return Comparison(principal.id, self.id(principal.owner, name))
 
     def list(self, owner: str) -> list[tuple[str, Person]]:
         """Everyone whom an owner enrolled, by name, with the id."""

@@ -14,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 
 from ...errors import NotFinished
 from . import problems, schemas, waiting
-from .access import Client, Principal, check_scope
+from .access import Client, Principal
 from .bodies import VerdictRequest, parsed
 from .jobs import FAILED
 from .rates import LimitedClient
@@ -41,10 +41,9 @@ IdempotencyKey = Annotated[
 
 async def hand_in(service: Service, principal: Principal, asked: VerdictRequest, key: str | None) -> tuple[str, bool]:
     """Check and accept a request; its id, and whether it is new."""
-    if asked.person is not None:
-        check_scope(principal, "identity")
+    comparison = service.people.comparison(principal, asked.person)
     submission = await run_in_threadpool(asked.submission)
-    job, new = await run_in_threadpool(service.jobs.submit, principal.owner, submission, key)
+    job, new = await run_in_threadpool(service.jobs.submit, principal.owner, submission, key, comparison)
     service.wake.set()
     return job, new
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import threading
 import time
 from collections.abc import Callable
 from io import BytesIO
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import c2pa
 from PIL import Image
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 from ...agent.examine import Examination, examine_all
 from ...agent.record import Record
@@ -21,12 +24,16 @@ from . import problems, traces
 from .jobs import Jobs, Json
 from .leases import MAX_ATTEMPTS, Claim, Leases
 from .logs import LOG
+from .marking import Marker
 from .signing import Signature, canonical
 
 if TYPE_CHECKING:
     from .service import Service
 
 POLL = 0.25
+RETRY, PATIENCE = 1.0, 3600.0
+"""Seconds between two attempts to write an end, and for which it is tried."""
+UNWRITABLE = (OperationalError, InterfaceError)
 FLUSH = 0.1
 SWEEP = 60.0
 REPORT, REPORT_PDF = "report.html", "report.pdf"
@@ -46,6 +53,7 @@ class Worker(threading.Thread):
         super().__init__(name="facewitness-worker", daemon=True)
         self._leases, self._settings, self._signer = service.leases, service.settings, service.signer
         self._people, self._decoder, self._metrics = service.people, service.decoder, service.metrics
+        self._marker = service.marker
         self._wake, self._stop_asked = wake, stop
 
     def run(self) -> None:
@@ -106,13 +114,32 @@ class Worker(threading.Thread):
         plain = record.model_dump(mode="json", by_alias=True)
         signature = self._signer.sign(plain)
         end = {"record": plain, "signature": signature.model_dump()}
-        pictures = _pictures(examination, plain, signature) if claim.submission.options.keep_pictures else {}
-        if self._leases.finish(claim, end, events=_sentences(record), pictures=pictures):
+        pictures = {}
+        if claim.submission.options.keep_pictures:
+            pictures = _pictures(examination, plain, signature, self._marker)
+        if self._end(claim, end, events=_sentences(record), pictures=pictures):
             self._metrics.verdict(record)
 
     def _fail(self, claim: Claim, error: FacewitnessError) -> None:
-        if self._leases.finish(claim, {"problem": problems.problem_of(error)}, failed=True):
+        if self._end(claim, {"problem": problems.problem_of(error)}, failed=True):
             self._metrics.failure(error.code)
+
+    def _end(self, claim: Claim, end: Json, **more: Any) -> bool:
+        """Write the end, as ``Leases.finish``.
+
+        While the database cannot be written, its disk full or its server away, that is tried again under the same
+        lease: an attempt more would not help, and after ``MAX_ATTEMPTS`` the examination would be lost.
+        """
+        until = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return self._leases.finish(claim, end, **more)
+            except UNWRITABLE as error:
+                LOG.error("end not written", error=type(error).__name__)
+                if time.monotonic() > until or self._stop_asked.wait(RETRY):
+                    raise
+            with contextlib.suppress(*UNWRITABLE):
+                self._leases.beat(claim)
 
 
 def _kind(progress: Json) -> str:
@@ -130,7 +157,7 @@ def _sentences(record: Record) -> list[Json]:
     ]
 
 
-def _pictures(examination: Examination, plain: Json, signature: Signature) -> dict[str, bytes]:
+def _pictures(examination: Examination, plain: Json, signature: Signature, marker: Marker | None) -> dict[str, bytes]:
     """The page, the same as a PDF, and an overlay for every item of evidence that has something to draw."""
     from ..chat.pdf import document  # loads what verdicts without pictures never need
 
@@ -141,8 +168,19 @@ def _pictures(examination: Examination, plain: Json, signature: Signature) -> di
     for key in (key for layer in overlays.layers(record, examination.pictures) for key in layer.ids):
         buffer = BytesIO()
         Image.fromarray(overlays.draw_evidence(rgb, by_id[key], examination.pictures.get(key))).save(buffer, "PNG")
-        drawn[f"{key}.png"] = buffer.getvalue()
+        drawn[f"{key}.png"] = _marked(marker, buffer.getvalue(), record.id, digest, key)
     return drawn
+
+
+def _marked(marker: Marker | None, png: bytes, record: str, digest: str, evidence: str) -> bytes:
+    """With Content Credentials, where there is a certificate that is still valid."""
+    if marker is None:
+        return png
+    try:
+        return marker.mark(png, record, digest, evidence)
+    except c2pa.C2paError as error:  # a verdict is worth more than a mark in its pictures
+        LOG.error("overlay not marked", error=type(error).__name__)
+        return png
 
 
 class _Pulse:

@@ -18,6 +18,7 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when Gradio is imported
 import gradio as gr
 from fastapi import FastAPI
 from starlette.datastructures import MutableHeaders
+from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ...tools.limits import MAX_BYTES
@@ -60,11 +61,18 @@ def mount(app: FastAPI, service: Service) -> Handlers:
     signin = SignIn(service.keys, f"{HOME}/")
     handlers = Handlers(service, signin.principal, folder)
     app.include_router(signin.router)
+    app.add_api_route("/manifest.json", _manifest, include_in_schema=False)
     app.add_middleware(Policy)
     with ThreadPoolExecutor(1) as pool:
         pool.submit(asyncio.run, _mount(app, handlers, service, signin)).result()
     handlers.examined.warm()
     return handlers
+
+
+def _manifest() -> Response:
+    """Gradio's page asks the host's root for it, whether or not the chat can be installed as an app."""
+    told = {"name": words()["title"], "start_url": f"{HOME}/", "display": "browser"}
+    return JSONResponse(told, media_type="application/manifest+json")
 
 
 async def _mount(app: FastAPI, handlers: Handlers, service: Service, signin: SignIn) -> None:
