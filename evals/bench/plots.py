@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-WIDTH, BAR, GAP, LEFT, RIGHT = 640, 22, 12, 250, 90
+WIDTH, BAR, GAP, LEFT, RIGHT = 680, 22, 12, 290, 90
 TOP, BOTTOM = 34, 12
 _STYLE = (
     "text{font:13px system-ui,sans-serif;fill:#222}.title{font-weight:600}.ours{fill:#1f5fa8}.other{fill:#9aa7b4}"
