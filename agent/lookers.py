@@ -139,7 +139,7 @@ class Served:
         tokens = (answer.response_metadata.get("logprobs") or {}).get("content")
         if not tokens:
             raise ModelUnavailable("The server gives no probabilities of tokens.")
-        join = max if taught else sum  # what was taught begins each answer with one token
+        join = _spelled if taught else _summed  # what was taught begins each answer with one token
         return _by_answer(look, _after(opening, tokens)["top_logprobs"], join)
 
 
@@ -153,15 +153,27 @@ def _after(opening: str, tokens: Sequence[dict[str, Any]]) -> dict[str, Any]:
     raise ModelAnswerInvalid("The language model's answer does not open in the words it was taught.")
 
 
-def _by_answer(look: Look, choices: Sequence[dict[str, Any]], join: Callable[[list[float]], float]) -> dict[str, float]:
+def _summed(said: Sequence[tuple[str, float]]) -> float:
+    return sum(p for _, p in said)
+
+
+def _spelled(said: Sequence[tuple[str, float]]) -> float:
+    """Of the longest token: tokenizers spell a word so, and " an" begins "anger" only by chance."""
+    longest = max(len(token) for token, _ in said)
+    return max(p for token, p in said if len(token) == longest)
+
+
+def _by_answer(
+    look: Look, choices: Sequence[dict[str, Any]], join: Callable[[Sequence[tuple[str, float]]], float]
+) -> dict[str, float]:
     """What the probabilities of the tokens that begin one answer and no other come to, scaled to 1."""
-    found: dict[str, list[float]] = {answer: [] for answer in look.answers}
+    found: dict[str, list[tuple[str, float]]] = {answer: [] for answer in look.answers}
     for choice in choices:
         begun = choice["token"].strip().lower()
         meant = [answer for answer in look.answers if begun and answer.startswith(begun)]
         meant = [answer for answer in meant if answer.split()[0] == begun] or meant  # "a" also begins "anger"
         if len(meant) == 1:
-            found[meant[0]].append(math.exp(choice["logprob"]))
+            found[meant[0]].append((begun, math.exp(choice["logprob"])))
     joined = {answer: join(some) if some else 0.0 for answer, some in found.items()}
     total = sum(joined.values())
     if not total:

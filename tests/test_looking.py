@@ -363,9 +363,9 @@ def test_an_expression_is_looked_at_where_the_question_asks_for_it(astronaut: Pa
 
 def test_each_question_goes_to_the_adapter_of_its_task(server: Server, view: FaceView) -> None:
     looker = server.opened("#base?vision&look=eyes&expression=mimic")
-    server.tokens, server.opening = {" a": 0.3, " anger": 0.6, " happ": 0.1}, ("The", " face", " displays")
+    server.tokens, server.opening = {" a": 0.2, " an": 0.7, " anger": 0.3}, ("The", " face", " displays")
     found = looker.probabilities(EXPRESSION, [looking.crop(view)])
-    assert found["anger"] == pytest.approx(0.6) and found["a neutral expression"] == pytest.approx(0.3)
+    assert found["anger"] == pytest.approx(0.6) and found["a neutral expression"] == pytest.approx(0.4)
     server.tokens, server.opening = {" authentic": 1.0}, ("The", " verdict", " is")
     looker.probabilities(FORGERY, [looking.crop(view)])
     assert [request["model"] for request in server.requests] == ["mimic", "eyes"]
