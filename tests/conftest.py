@@ -8,6 +8,10 @@ from pathlib import Path
 import pytest
 
 from facewitness.tools import weights
+from facewitness.ui.api.database import Database
+from facewitness.ui.api.settings import Settings
+
+from .postgres_server import fresh_database, postgres
 
 ROOT = Path(__file__).parents[1]
 
@@ -34,3 +38,26 @@ def astronaut() -> Path:
 def data() -> Path:
     """Labelled photos outside the repository, for tests marked ``data``."""
     return ROOT.parent / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """Address of a PostgreSQL that all tests share, each with a database of its own."""
+    with postgres() as address:
+        yield address
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request: pytest.FixtureRequest) -> str | None:
+    """Of a new database for the API; None for the SQLite file."""
+    if request.param == "sqlite":
+        return None
+    return fresh_database(request.getfixturevalue("postgres_server"))
+
+
+@pytest.fixture
+def database(url: str | None, tmp_path: Path) -> Iterator[Database]:
+    """A new database of the API, of either kind."""
+    opened = Database(Settings(folder=tmp_path / "api", database=url))
+    yield opened
+    opened.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,30 +17,11 @@ from facewitness.ui.api.batch import Batches, Entry
 from facewitness.ui.api.database import Database
 from facewitness.ui.api.jobs import Jobs
 from facewitness.ui.api.masterkey import open_vault
-from facewitness.ui.api.settings import Settings
 from facewitness.ui.api.signing import Signer, canonical, public_keys, rotate, verify
 from facewitness.ui.api.submission import Options, Submission
 from facewitness.ui.cli import app
 
-from .postgres_server import fresh_database, postgres
-
 SUBMISSION = Submission(b"a photo's bytes", (), Options())
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with postgres() as url:
-        yield url
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    url = None
-    if request.param == "postgres":
-        url = fresh_database(request.getfixturevalue("server"))
-    opened = Database(Settings(folder=tmp_path / "api", database=url))
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

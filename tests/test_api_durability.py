@@ -34,23 +34,7 @@ from facewitness.ui.api.settings import DAY, Settings
 from facewitness.ui.api.submission import Options, Submission
 from facewitness.ui.api.tables import ApiKey, Base, Batch, Delivery, Job, Spool
 
-from .postgres_server import fresh_database, postgres
-
 # --- the queue by itself
-
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[str]:
-    with postgres() as url:
-        yield url
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def url(request: pytest.FixtureRequest) -> str | None:
-    """Of a new database; None for the SQLite file."""
-    if request.param == "sqlite":
-        return None
-    return fresh_database(request.getfixturevalue("server"))
 
 
 @pytest.fixture

@@ -48,20 +48,6 @@ PROCESSES, SINGLES, BATCHES = 2, 3, 2
 pytestmark = pytest.mark.timeout(300 + 150 * KILLS)  # on a busy machine a process takes a minute to start
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with postgres() as url:
-        yield url
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def url(request: pytest.FixtureRequest) -> str | None:
-    """Of a new database; None for the SQLite file."""
-    if request.param == "sqlite":
-        return None
-    return fresh_database(request.getfixturevalue("server"))
-
-
 class Process:
     """``facewitness api``, to be killed.
 

@@ -17,22 +17,12 @@ from facewitness.ui.api.settings import Settings
 from facewitness.ui.api.tables import Rate
 
 from .api_server import running
-from .postgres_server import fresh_database, postgres
 
 LIMIT = 5
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with postgres() as url:
-        yield url
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
-    url = None
-    if request.param == "postgres":
-        url = fresh_database(request.getfixturevalue("server"))
+@pytest.fixture
+def settings(url: str | None, tmp_path: Path) -> Settings:
     return Settings(folder=tmp_path / "api", database=url)
 
 

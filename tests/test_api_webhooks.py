@@ -39,13 +39,12 @@ from facewitness.ui.api.deliveries import MAX_ATTEMPTS, Deliveries, Message
 from facewitness.ui.api.jobs import Jobs
 from facewitness.ui.api.leases import Claim, Leases
 from facewitness.ui.api.masterkey import open_vault
-from facewitness.ui.api.settings import DAY, Settings
+from facewitness.ui.api.settings import DAY
 from facewitness.ui.api.submission import Options, Submission
 from facewitness.ui.api.tables import Delivery
 from facewitness.ui.cli import app
 
 from .api_server import SECONDS, Running, running, wait
-from .postgres_server import fresh_database, postgres
 from .webhook_receiver import Receiver, receiving
 
 
@@ -212,22 +211,6 @@ def test_over_tls_the_name_is_checked_though_the_address_is_dialled(
 
 
 # --- the queue of messages, on both databases
-
-
-@pytest.fixture(scope="module")
-def postgres_server() -> Iterator[str]:
-    with postgres() as url:
-        yield url
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    url = None
-    if request.param == "postgres":
-        url = fresh_database(request.getfixturevalue("postgres_server"))
-    opened = Database(Settings(folder=tmp_path / "api", database=url))
-    yield opened
-    opened.close()
 
 
 @pytest.fixture
