@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 LONG_SIDE = 768
 """Pixels of a photo as a server's model is sent it, unless the specification says otherwise."""
 _FLAGS: tuple[str, ...] = ("vision", "tools")
-_TASKS: tuple[str, ...] = ("look", "expression")
+TASKS = ("look", "expression", "attributes")
+"""Tasks that an adapter may be named for, and that ``serve`` knows an adapter by."""
 _NAME = r"[\w./:@+-]{1,200}"
 _FORMS = (
     'use "none", "embedded" or "http://HOST:PORT/v1#NAME", with "?vision", "&tools", "&side=PIXELS", '
-    '"&look=ADAPTER" and "&expression=ADAPTER" after NAME where it can'
+    '"&look=ADAPTER", "&expression=ADAPTER" and "&attributes=ADAPTER" after NAME where it can'
 )
 
 
@@ -36,6 +37,7 @@ class Abilities:
         look: Name of a model or LoRA adapter of the same server that looks at faces in the form that
             ``finetune`` trains; the model itself is asked in plain words if empty.
         expression: The same of what a face displays; ``look`` if empty.
+        attributes: The same of what a policy allows to be perceived of a person; nothing is asked if empty.
     """
 
     vision: bool = False
@@ -43,6 +45,7 @@ class Abilities:
     side: int = LONG_SIDE
     look: str = ""
     expression: str = ""
+    attributes: str = ""
 
 
 def open_model(spec: str | None) -> BaseChatModel | None:
@@ -91,7 +94,7 @@ def _abilities(said: str) -> Abilities:
     """
     words = dict(part.partition("=")[::2] for part in said.split("&") if part)
     flags = {name: words.pop(name) for name in _FLAGS if name in words}
-    held: dict[str, Any] = {task: words.pop(task) for task in _TASKS if task in words}
+    held: dict[str, Any] = {task: words.pop(task) for task in TASKS if task in words}
     side = int(words.pop("side", LONG_SIDE))
     named = all(re.fullmatch(_NAME, adapter) for adapter in held.values())
     if words or any(flags.values()) or not 32 <= side <= 4096 or not named:

@@ -17,7 +17,7 @@ from ..tools.face import Floats
 from ..tools.image import RGBImage
 from ..tools.once import Once
 from . import chat_models
-from .sight import EXPRESSION, FORGERY, Line, Look, Looker
+from .sight import EXPRESSION, FORGERY, PERCEIVED, Line, Look, Looker
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -80,7 +80,7 @@ class Embedded:
 class Served:
     """A model behind an OpenAI-compatible server. No calibration is known of it, so its looks are not weighed.
 
-    Where the specification names an adapter for the question (``#NAME?look=ADAPTER&expression=ADAPTER``), that one is
+    Where the specification names an adapter for the question (``#NAME?look=A&expression=B&attributes=C``), that one is
     asked as ``finetune`` teaches it, and its answer read after the fixed opening; else the model is asked for a label
     and nothing else.
     """
@@ -91,6 +91,8 @@ class Served:
     def _adapter(self, look: Look) -> str:
         """The one that answers this question; none if empty."""
         held = chat_models.abilities(self._model)
+        if look in PERCEIVED.values():
+            return held.attributes
         return (held.expression if look is EXPRESSION else "") or held.look
 
     def _asked(self, look: Look) -> BaseChatModel:

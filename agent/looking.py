@@ -6,6 +6,7 @@ nothing of the photo outside the crop. Its say is weighed by ``fusion.py`` where
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
@@ -20,7 +21,7 @@ from ..tools.image import RGBImage
 from ..tools.trace_calibration import printed
 from .people import Adapter
 from .running import branch, in_thread
-from .sight import EXPRESSION, FORGERY, REFERENCE, TOOL, Looker, stated
+from .sight import EXPRESSION, FORGERY, PERCEIVED, REFERENCE, TOOL, Looker, stated
 from .state import Context, Task
 from .traces import LOOK, LOOK_AT_BOTH, LOOK_AT_EXPRESSION
 
@@ -107,6 +108,33 @@ def _displayed(view: FaceView, looker: Looker) -> Evidence:
         numbers=(value,),
         region=Region(*view.face.box),
         model=looker.card(EXPRESSION),
+    )
+
+
+def perceived(view: FaceView, looker: Looker, attribute: str) -> Evidence:
+    """An attribute as the model perceives it: for a policy's owner to allow, not calibrated, not weighed.
+
+    Raises:
+        KeyError: No question of ``sight.PERCEIVED``.
+        ToolUnavailable: Only weights for commercial use are wanted, or the model does not answer.
+    """
+    look = PERCEIVED[attribute]
+    _permitted(looker, view.commercial_only)
+    try:
+        said = looker.probabilities(look, (crop(view),))
+    except ModelError as error:
+        raise ToolUnavailable(str(error)) from error
+    named = max(said, key=lambda answer: said[answer])
+    value = printed(said[named])
+    return Evidence(
+        f"{TOOL}.{attribute}",
+        TOOL,
+        f"Perceived {attribute}, by a vision-language model that looked at the face alone: {named}, with a probability "
+        f"of {value:.2f}; it was not calibrated, and has no weight in the verdict.",
+        named,
+        numbers=(*map(float, re.findall(r"\d+", named)), value),
+        region=Region(*view.face.box),
+        model=looker.card(look),
     )
 
 

@@ -91,6 +91,22 @@ EXPRESSION = Look(
         "none of the named expressions",
     ),
 )
+PERCEIVED: Mapping[str, Look] = {
+    "age": Look(
+        "How old is the person?",
+        ("age of the person",),
+        "The person is between",
+        tuple(f"{low} and {low + 9} years old" for low in range(0, 100, 10)),
+    ),
+    "gender": Look("Is the person a man or a woman?", ("gender of the person",), "The person is a", ("man", "woman")),
+    "ethnicity": Look(
+        "Which ethnicity is given for the person?",
+        ("ethnicity of the person",),
+        "The person is labelled",
+        ("black", "east asian", "west asian", "white"),
+    ),
+}
+"""By attribute; asked only where a deployment's policy allows it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ from facewitness.tools.portrait import only_face
 from facewitness.ui.cli import app
 
 from . import conversation_questions as questions
+from .chat_server import ChatServer
 
 KINDS: dict[str, Kind] = {"why_verdict": "why", "why_part": "part"}
 LISTS = (questions.SEEN, questions.SEEN_LATER, questions.SEEN_LAST, questions.HELD_OUT)
@@ -407,6 +408,38 @@ def test_an_allowed_attribute_is_told_only_where_a_tool_measured_it_as_perceived
         assert told.declined == code
         assert (texts(told) == finding) == (code is None)
         assert Conversation(measured, model="none", policy=Policy()).ask("How old is she?").declined == "sensitive"
+
+
+class Ages(ChatServer):
+    """Says of everybody that the age begins with a 3, as the taught adapter would."""
+
+    def choice(self) -> dict[str, Any]:
+        words = [{"token": word, "logprob": 0.0, "bytes": None} for word in ("The", " person", " is", " between", " 3")]
+        tops = [*([] for _ in words[1:]), [{**words[-1], "logprob": -0.1}]]
+        content = [{**word, "top_logprobs": top} for word, top in zip(words, tops, strict=True)]
+        message = {"role": "assistant", "content": "x"}
+        return {"message": message, "finish_reason": "length", "logprobs": {"content": content}}
+
+
+def test_an_allowed_attribute_is_asked_of_the_adapter_that_was_taught_it(examination: Examination) -> None:
+    server, allowed = Ages(), Policy(perceived=frozenset({"age", "health"}))
+    try:
+        able = f"{server.address}#base?vision&attributes=faces"
+        talk = Conversation(examination, model=able, policy=allowed)
+        answer = talk.ask("How old is she?")
+        assert cited(answer) == ["sight.age"] and "Perceived age" in texts(answer)
+        assert "30 and 39 years old" in texts(answer)
+        talk.ask("How old is she?")
+        asked = [request["model"] for request in server.requests if request.get("logprobs")]
+        assert asked == ["faces"], "measured once"
+        assert talk.ask("Is she ill?").declined == "not_measured", "nothing was taught of it"
+        unable = Conversation(examination, model=f"{server.address}#base?vision", policy=allowed)
+        assert unable.ask("How old is she?").declined == "not_measured"
+        assert Conversation(examination, model=able, policy=Policy()).ask("How old is she?").declined == "sensitive"
+    finally:
+        server.close()
+    asked = [request["model"] for request in server.requests if request.get("logprobs")]
+    assert asked == ["faces"], "and only where the policy allows it"
 
 
 def test_a_policy_file_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

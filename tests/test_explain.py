@@ -324,6 +324,7 @@ def test_question_is_capped_and_cleaned() -> None:
         "http://h/v1#m?side=9",
         "http://h/v1#m?look=a b",
         "http://h/v1#m?expression=",
+        "http://h/v1#m?attributes=a b",
         "http://user:secret@h/v1#m",
         "http://h/v1?x=1#m",
         "http://h/v1#m\n",
@@ -344,8 +345,8 @@ def test_specifications() -> None:
     assert isinstance(plain, ChatOpenAI)
     assert not chat_models.sees_images(plain) and not chat_models.calls_tools(plain)
     assert chat_models.sees_images(able) and chat_models.calls_tools(able)
-    full = chat_models.abilities(opened("http://h/v1#name?vision&side=448&look=org/eyes&expression=f"))
-    assert full == chat_models.Abilities(vision=True, side=448, look="org/eyes", expression="f")
+    full = chat_models.abilities(opened("http://h/v1#name?vision&side=448&look=org/eyes&expression=f&attributes=g"))
+    assert full == chat_models.Abilities(vision=True, side=448, look="org/eyes", expression="f", attributes="g")
     assert chat_models.abilities(plain) == chat_models.Abilities()
     assert chat_models.describe(plain).name == "org/name" and chat_models.describe(plain).sha256 is None
 

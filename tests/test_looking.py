@@ -23,7 +23,7 @@ from facewitness.agent import chat_models, fusion, grounding, lookers, looking, 
 from facewitness.agent import examine as job
 from facewitness.agent.people import Adapter
 from facewitness.agent.record import Record
-from facewitness.agent.sight import EXPRESSION, FORGERY, REFERENCE, Line, Look
+from facewitness.agent.sight import EXPRESSION, FORGERY, PERCEIVED, REFERENCE, Line, Look
 from facewitness.agent.sight_weights import Settings, Vision
 from facewitness.agent.state import Context
 from facewitness.agent.traces import LookWeights
@@ -370,6 +370,20 @@ def test_each_question_goes_to_the_adapter_of_its_task(server: Server, view: Fac
     looker.probabilities(FORGERY, [looking.crop(view)])
     assert [request["model"] for request in server.requests] == ["mimic", "eyes"]
     assert (looker.card(EXPRESSION).name, looker.card().name) == ("mimic", "eyes")
+
+
+def test_an_attribute_is_perceived_by_the_adapter_that_was_taught_to(server: Server, view: FaceView) -> None:
+    looker = server.opened("#base?vision&look=eyes&attributes=ages")
+    server.tokens, server.opening = {" 3": 0.6, " 2": 0.2}, ("The", " person", " is", " between")
+    item = looking.perceived(view, looker, "age")
+    assert (item.measure, item.value, item.numbers) == ("sight.age", "30 and 39 years old", (30, 39, 0.75))
+    assert "Perceived age" in item.finding and item.probability is None
+    assert server.requests[0]["model"] == "ages" and item.model is not None and item.model.name == "ages"
+    server.tokens, server.opening = {" west": 0.4, " white": 0.3, " w": 0.3}, ("The", " person", " is", " labelled")
+    assert looker.probabilities(PERCEIVED["ethnicity"], [looking.crop(view)])["west asian"] == pytest.approx(4 / 7)
+    server.tokens = None
+    with pytest.raises(ToolUnavailable, match="no probabilities"):
+        looking.perceived(view, looker, "gender")
 
 
 def test_a_server_without_probabilities_or_label_is_named(server: Server, view: FaceView) -> None:

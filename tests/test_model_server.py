@@ -93,8 +93,8 @@ def test_adapters(tmp_path: Path) -> None:
     assert (option(command, "--max-lora-rank"), option(command, "--max-loras")) == ("32", "2")
     assert command[-2:] == [f"look={tmp_path / 'look'}", f"ada={tmp_path / 'ada'}"]
     assert vllm_command.specification(served).endswith("&look=look")
-    both = replace(served, adapters={**served.adapters, "expression": tmp_path})
-    assert vllm_command.specification(both).endswith("&look=look&expression=expression")
+    tasks = replace(served, adapters=dict.fromkeys(("attributes", "expression", "look", "ada"), tmp_path))
+    assert vllm_command.specification(tasks).endswith("&look=look&expression=expression&attributes=attributes")
     live = Served(served.model, "m", live_adapters=True)
     assert "--enable-lora" in vllm_command.arguments(live) and "--lora-modules" not in vllm_command.arguments(live)
     assert vllm_command.environment(live)["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] == "1"

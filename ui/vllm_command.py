@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..agent import chat_models
 from ..errors import InvalidOption
 
 RECIPES = Path(__file__).parents[1] / "finetune" / "recipes"
@@ -138,7 +139,7 @@ def specification(served: Served) -> str:
     """What ``--model`` of the other commands takes; adapters named after a task do it."""
     family, side, _ = _family(served.model)
     able = ["vision", *(["tools"] if family.tool_parser else []), f"side={side}"]
-    able += [f"{task}={task}" for task in ("look", "expression") if task in served.adapters]
+    able += [f"{task}={task}" for task in chat_models.TASKS if task in served.adapters]
     return f"http://{served.host}:{served.port}/v1#{served.name}?{'&'.join(able)}"
 
 

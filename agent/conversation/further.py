@@ -9,7 +9,7 @@ from ...errors import FacewitnessError, NotAssessable, NotMeasurable
 from ...tools.evidence import Evidence
 from ...tools.face import FaceView, Reference
 from ...tools.registry import PhotoTool, tools
-from .. import relevance
+from .. import chat_models, lookers, looking, relevance, sight
 from ..examine import references_for
 from ..plan import MANDATORY_WITH_REFERENCES
 from ..record import Record
@@ -38,8 +38,20 @@ def needed(intent: Intent, state: Talk, record: Record, context: Context) -> Ite
         yield measuring.SCALE, partial(_scaled, context, intent.scale or 0.5)
     elif intent.kind == "provenance":
         yield from of_file(known, context)
+    elif intent.kind == "sensitive" and f"{sight.TOOL}.{intent.attribute}" not in known:
+        yield from _perceived(intent.attribute or "", context)
     elif intent.kind in ("topic", "part"):
         yield from missing_tools(relevance.tools_for(state["question"]), record, context)
+
+
+def _perceived(attribute: str, context: Context) -> Iterator[tuple[str, Measure]]:
+    """Only by an adapter that was taught to; whether the policy allows the attribute was asked before."""
+    if attribute in sight.PERCEIVED and context.model and chat_models.abilities(context.model).attributes:
+        yield sight.TOOL, partial(_looked, attribute, lookers.Served(context.model), context)
+
+
+def _looked(attribute: str, looker: sight.Looker, context: Context) -> list[Evidence]:
+    return [looking.perceived(_assessable(context), looker, attribute)]
 
 
 def _zoomed(context: Context, region: str) -> list[Evidence]:
