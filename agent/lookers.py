@@ -124,14 +124,14 @@ class Served:
         """
         from langchain_core.messages import HumanMessage
 
-        taught = bool(self._adapter(look))
+        taught, held = bool(self._adapter(look)), chat_models.abilities(self._model)
         opening = look.opening if taught else ""
         text = look.text if taught else f"{look.question}\n{_ANSWER.format(', '.join(look.answers))}"
         pictures: list[str | dict[str, Any]] = [
-            {"type": "image_url", "image_url": {"url": _data_uri(face)}} for face in faces
+            {"type": "image_url", "image_url": {"url": _data_uri(face, held.side)}} for face in faces
         ]
         message = HumanMessage([*pictures, {"type": "text", "text": text}])
-        length = 1 + _TOKENS_A_WORD * len(opening.split())
+        length = 2 + _TOKENS_A_WORD * len(opening.split())
         try:
             answer = self._asked(look).invoke([message], logprobs=True, top_logprobs=_CHOICES, max_tokens=length)
         except ModelError:
@@ -141,15 +141,16 @@ class Served:
         tokens = (answer.response_metadata.get("logprobs") or {}).get("content")
         if not tokens:
             raise ModelUnavailable("The server gives no probabilities of tokens.")
-        join = _spelled if taught else _summed  # what was taught begins each answer with one token
-        return _by_answer(look, _after(opening, tokens)["top_logprobs"], join)
+        choices = _after(opening, tokens)["top_logprobs"]
+        # What was taught begins each answer with one token, and keeps to its case.
+        return _by_answer(look, choices, _spelled, str) if taught else _by_answer(look, choices, _summed, str.lower)
 
 
 def _after(opening: str, tokens: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The token after the opening."""
+    """The token after the opening; some tokenizers set a blank of its own before a number."""
     text = ""
     for token in tokens:
-        if text.strip() == opening:
+        if text.strip() == opening and (token["token"].strip() or not opening):
             return token
         text += token["token"]
     raise ModelAnswerInvalid("The language model's answer does not open in the words it was taught.")
@@ -166,12 +167,15 @@ def _spelled(said: Sequence[tuple[str, float]]) -> float:
 
 
 def _by_answer(
-    look: Look, choices: Sequence[dict[str, Any]], join: Callable[[Sequence[tuple[str, float]]], float]
+    look: Look,
+    choices: Sequence[dict[str, Any]],
+    join: Callable[[Sequence[tuple[str, float]]], float],
+    case: Callable[[str], str],
 ) -> dict[str, float]:
     """What the probabilities of the tokens that begin one answer and no other come to, scaled to 1."""
     found: dict[str, list[tuple[str, float]]] = {answer: [] for answer in look.answers}
     for choice in choices:
-        begun = choice["token"].strip().lower()
+        begun = case(choice["token"].strip())
         meant = [answer for answer in look.answers if begun and answer.startswith(begun)]
         meant = [answer for answer in meant if answer.split()[0] == begun] or meant  # "a" also begins "anger"
         if len(meant) == 1:
@@ -183,8 +187,10 @@ def _by_answer(
     return {answer: p / total for answer, p in joined.items()}
 
 
-def _data_uri(face: RGBImage) -> str:
-    """As PNG: a further loss could hide what is looked for."""
-    buffer = io.BytesIO()
-    Image.fromarray(face).save(buffer, "PNG")
+def _data_uri(face: RGBImage, side: int) -> str:
+    """As PNG, since a further loss could hide what is looked for; no larger than the model makes use of."""
+    picture, buffer = Image.fromarray(face), io.BytesIO()
+    if side < max(picture.size):
+        picture = picture.resize((side, side), Image.Resampling.BICUBIC)
+    picture.save(buffer, "PNG")
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"

@@ -329,6 +329,15 @@ def test_a_server_is_asked_for_the_label_and_its_tokens_are_read(server: Server,
     assert not sent.info
 
 
+def test_a_server_is_sent_no_more_pixels_than_its_model_takes(server: Server, view: FaceView) -> None:
+    server.tokens = {"authentic": 1.0}
+    for side, sent in ((160, 160), (512, looking.SIDE)):
+        server.opened(f"#eyes?vision&side={side}").probabilities(FORGERY, [looking.crop(view)])
+        picture, _ = server.requests[-1]["messages"][0]["content"]
+        data = base64.b64decode(picture["image_url"]["url"].partition(",")[2])
+        assert Image.open(io.BytesIO(data)).size == (sent, sent)
+
+
 def test_a_server_sees_both_faces(server: Server, view: FaceView) -> None:
     server.tokens = {"the": 0.5, "a": 0.2, "some": 0.2}
     found = server.looker.probabilities(REFERENCE, [looking.crop(view)] * 2)
@@ -374,12 +383,15 @@ def test_each_question_goes_to_the_adapter_of_its_task(server: Server, view: Fac
 
 def test_an_attribute_is_perceived_by_the_adapter_that_was_taught_to(server: Server, view: FaceView) -> None:
     looker = server.opened("#base?vision&look=eyes&attributes=ages")
-    server.tokens, server.opening = {" 3": 0.6, " 2": 0.2}, ("The", " person", " is", " between")
+    server.tokens, server.opening = {"3": 0.6, "2": 0.2}, ("The", " person", " is", " between", " ")
     item = looking.perceived(view, looker, "age")
     assert (item.measure, item.value, item.numbers) == ("sight.age", "30 and 39 years old", (30, 39, 0.75))
     assert "Perceived age" in item.finding and item.probability is None
     assert server.requests[0]["model"] == "ages" and item.model is not None and item.model.name == "ages"
-    server.tokens, server.opening = {" west": 0.4, " white": 0.3, " w": 0.3}, ("The", " person", " is", " labelled")
+    server.tokens, server.opening = (
+        {" west": 0.4, " West": 0.9, " white": 0.3, " w": 0.3},
+        ("The", " person", " is", " labelled"),
+    )
     assert looker.probabilities(PERCEIVED["ethnicity"], [looking.crop(view)])["west asian"] == pytest.approx(4 / 7)
     server.tokens = None
     with pytest.raises(ToolUnavailable, match="no probabilities"):
