@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from ..tools.evidence import Evidence
 from .verdict import Decision
@@ -41,7 +41,7 @@ _NO_VERDICT = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Source:
     """One thing a clause may repeat: a sentence of a finding, or of the decision.
 
@@ -64,7 +64,7 @@ class Source:
     label: str | None = None
     bound: bool = False
 
-    @property
+    @cached_property
     def tokens(self) -> tuple[Token, ...]:
         """All tokens in order."""
         return tuple(token for part in self.parts for token in part.tokens)
