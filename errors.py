@@ -11,6 +11,7 @@
     │   ├── TooManyPixels          input.too_many_pixels
     │   ├── InvalidOption          input.invalid_option
     │   ├── InvalidReference       input.invalid_reference
+    │   ├── AddressRefused         input.address_refused
     │   ├── UnknownPerson          input.unknown_person
     │   ├── Undecodable            input.undecodable
     │   └── SignatureInvalid       signature.invalid
@@ -30,7 +31,9 @@
     │   └── StoreCorrupt           store.corrupt
     ├── ScreeningError             exit code 1: screening many photos; mostly the error of one row
     │   ├── PhotoTooSlow           screen.photo_too_slow
-    │   └── WorkerLost             screen.worker_lost
+    │   ├── WorkerLost             screen.worker_lost
+    │   ├── ClusterUnusable        screen.cluster_unusable
+    │   └── WorkersDiffer          screen.workers_differ
     ├── RequestError               the HTTP API refuses a request
     │   ├── MalformedRequest       request.malformed
     │   ├── RequestTooLarge        request.too_large
@@ -47,6 +50,7 @@
         ├── DatabaseUnusable       service.database
         ├── DiskFull               service.disk_full
         ├── CertificateUnusable    service.certificate
+        ├── NotInstalled           service.not_installed
         ├── JobLost                service.job_lost
         └── AuditBroken            service.audit_broken
 
@@ -130,6 +134,12 @@ class InvalidReference(InputError):
     code = "input.invalid_reference"
 
 
+class AddressRefused(InputError):
+    """An address whose protocol is not that of an object store."""
+
+    code = "input.address_refused"
+
+
 class UnknownPerson(InputError):
     """Nobody of that name is enrolled."""
 
@@ -152,7 +162,8 @@ class NotAssessable(FacewitnessError):
     """No face that can be examined.
 
     Args:
-        reason: One of ``none``, ``too_small``, ``too_blurred``, ``turned_away``; the code is ``face.<reason>``.
+        reason: One of ``none``, ``several``, ``too_small``, ``too_blurred``, ``turned_away``; the code is
+            ``face.<reason>``.
         message: What was measured and what would be needed.
     """
 
@@ -263,6 +274,18 @@ class WorkerLost(ScreeningError):
     code = "screen.worker_lost"
 
 
+class ClusterUnusable(ScreeningError):
+    """The Ray cluster does not answer, or gave up."""
+
+    code = "screen.cluster_unusable"
+
+
+class WorkersDiffer(ScreeningError):
+    """A node of the cluster has another version of facewitness, other weights, or none."""
+
+    code = "screen.workers_differ"
+
+
 class RequestError(FacewitnessError):
     """The HTTP API refuses a request."""
 
@@ -358,6 +381,12 @@ class CertificateUnusable(ServiceError):
     """Certificate or private key for Content Credentials cannot be used."""
 
     code = "service.certificate"
+
+
+class NotInstalled(ServiceError):
+    """The service lacks a package that the request takes."""
+
+    code = "service.not_installed"
 
 
 class JobLost(ServiceError):

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from sqlalchemy import text
 
+from facewitness.ui.api.database import Database
 from facewitness.ui.api.server import http_server
 from facewitness.ui.api.service import Service
 from facewitness.ui.api.settings import Settings
@@ -50,6 +52,25 @@ def running(folder: Path, **settings: Any) -> Iterator[Running]:
         yield Running(f"http://127.0.0.1:{listener.getsockname()[1]}", service)
         server.should_exit = True
         thread.join()
+
+
+@contextmanager
+def unaudited(database: Database, action: str) -> Iterator[None]:
+    """While a block runs, the database refuses lines of the audit log about an action."""
+    if database.engine.dialect.name == "sqlite":
+        refuse = (
+            f"CREATE TRIGGER refused BEFORE INSERT ON audit WHEN NEW.action = '{action}' "
+            "BEGIN SELECT RAISE(ABORT, 'refused'); END"
+        )
+        allow = "DROP TRIGGER refused"
+    else:
+        refuse = f"ALTER TABLE audit ADD CONSTRAINT refused CHECK (action <> '{action}') NOT VALID"
+        allow = "ALTER TABLE audit DROP CONSTRAINT refused"
+    with database.writing() as session:
+        session.execute(text(refuse))
+    yield
+    with database.writing() as session:
+        session.execute(text(allow))
 
 
 def wait(client: httpx.Client, path: str) -> dict[str, Any]:

@@ -6,18 +6,30 @@ import getpass
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine
+from sqlalchemy.exc import OperationalError
 
 _FOLDERS = [str(folder) for folder in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)]
 _PATH = os.pathsep.join([*_FOLDERS, os.environ.get("PATH", "")])
+AS_NOBODY = ("unshare", "--user", "--map-user=65534", "--map-group=65534")
+"""Not root, as whom PostgreSQL refuses to run, but the owner of what root of the namespace around has mounted."""
+_MOUNTED = 'mount -t tmpfs -o "size=$1" none "$0" && shift && exec "$@"'
+_STARTED_AGAIN = """
+initdb -D "$0/data" --auth=trust --username=tester --no-sync && while sleep 0.2; do
+  postgres -D "$0/data" -h 127.0.0.1 -p "$1" -k "$0" -c autovacuum=off
+done
+"""
 
 
 @contextmanager
@@ -39,6 +51,67 @@ def postgres() -> Iterator[str]:
     finally:
         _run(data, "pg_ctl", "-m", "immediate", "stop")
         shutil.rmtree(folder)
+
+
+@dataclass(frozen=True)
+class OnADisk:
+    """A PostgreSQL with a disk of its own.
+
+    Attributes:
+        address: Its URL without a database's name.
+        disk: Its disk, as seen from here.
+    """
+
+    address: str
+    disk: Path
+
+    def fill_write_ahead_log(self) -> None:
+        """Write to it until there is no room for its next file, at which PostgreSQL goes down."""
+        admin = create_engine(f"{self.address}/postgres", isolation_level="AUTOCOMMIT")
+        with suppress(OperationalError), admin.connect() as connection:
+            while True:
+                connection.exec_driver_sql("SELECT pg_logical_emit_message(true, 'test', repeat('x', 100000))")
+        admin.dispose()
+
+
+@contextmanager
+def postgres_on_a_disk(mebibytes: int) -> Iterator[OnADisk]:
+    """Start a server on a small disk, which nobody else sees; it is started again whenever it ends."""
+    if shutil.which("initdb", path=_PATH) is None:
+        pytest.skip("PostgreSQL is not installed")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    folder = Path(tempfile.mkdtemp(prefix="postgres"))
+    disk, log = folder / "disk", folder / "log"
+    disk.mkdir()
+    mounted = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", _MOUNTED, str(disk), f"{mebibytes}m"]
+    command = [*mounted, *AS_NOBODY, "sh", "-c", _STARTED_AGAIN, str(disk), str(port)]
+    with log.open("wb") as out:
+        server = subprocess.Popen(
+            command, stdout=out, stderr=out, env={**os.environ, "PATH": _PATH}, start_new_session=True
+        )
+    found = OnADisk(f"postgresql+psycopg://tester@127.0.0.1:{port}", Path(f"/proc/{server.pid}/root{disk}"))
+    try:
+        while not _listens(port):
+            assert server.poll() is None, log.read_text()
+            time.sleep(0.1)
+        yield found
+    finally:
+        os.killpg(server.pid, signal.SIGQUIT)  # PostgreSQL's immediate end
+        while _listens(port):
+            time.sleep(0.1)
+        with suppress(ProcessLookupError):
+            os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+        shutil.rmtree(folder)
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return False
+    return True
 
 
 def restart(server: str) -> None:

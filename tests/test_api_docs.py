@@ -54,12 +54,14 @@ def test_the_examples_run(server: Running, tmp_path: Path) -> None:
         '"object":"chat.completion"',
         'facewitness_verdicts_total{label="',
         '"code":"input.not_an_image"',
+        '"recognised":true',
     ]
     for example, text in zip(expected, shown, strict=True):
         assert example in text
     assert "request.not_found" in shown[4]
     assert shown[6].endswith("204\n\n")
     assert "Valid: signed at" in shown[7]
+    assert '"name":"Ada Example"' in shown[12]
     assert "verdict.delete" in shown[8] and "person.enroll" in shown[8]
     assert (tmp_path / "overlay.png").read_bytes().startswith(b"\x89PNG")
     assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF")

@@ -37,7 +37,7 @@ from facewitness.ui.api.settings import Settings
 from facewitness.ui.api.tables import Delivery, Job, Spool
 
 from .api_server import SECONDS, running, wait
-from .postgres_server import fresh_database, postgres, restart
+from .postgres_server import AS_NOBODY, fresh_database, postgres, postgres_on_a_disk, restart
 from .webhook_receiver import Receiver, receiving
 
 KILLS = int(os.environ.get("FACEWITNESS_TEST_KILLS", "2"))
@@ -56,11 +56,20 @@ class Process:
         options: More of the command line.
         secret: API key of its client.
         disk: Mebibytes of a disk of its own, for the database and the master key.
+        script: Python that begins it, instead of the command.
     """
 
-    def __init__(self, home: Path, *options: str, secret: str | None = None, disk: int | None = None) -> None:
+    def __init__(
+        self,
+        home: Path,
+        *options: str,
+        secret: str | None = None,
+        disk: int | None = None,
+        script: str | None = None,
+    ) -> None:
         self.home, self.log = home, home.with_name(f"log-{time.monotonic_ns()}")
-        command = [sys.executable, "-m", "facewitness", "api", "--port", "0", "--model", "none", *options]
+        program = ["-m", "facewitness"] if script is None else ["-c", script]
+        command = [sys.executable, *program, "api", "--port", "0", "--model", "none", *options]
         if disk is not None:
             mount = f'mount -t tmpfs -o size={disk}m none "{home}/api" && exec "$0" "$@"'
             command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", mount, *command]
@@ -79,6 +88,10 @@ class Process:
     def file(self, name: str) -> Path:
         """Beside its database, as the process sees it."""
         return Path(f"/proc/{self._process.pid}/root{self.home}/api") / name
+
+    def ended(self, seconds: float) -> int:
+        """The status with which it ends by itself."""
+        return self._process.wait(seconds)
 
     def end(self, how: signal.Signals) -> int:
         self.client.close()
@@ -168,7 +181,7 @@ def test_kill_9_loses_nothing_and_ends_and_announces_nothing_twice(
     chance, load = random.Random(SEED), Load(astronaut.read_bytes())
     settings = Settings(folder=tmp_path / "home" / "api", database=url)
     secret, webhook = _key(settings, receiver.url)
-    options = ["--lease", "3", "--private-webhooks", *(["--database", url] if url else [])]
+    options = ["--lease", "3", "--rate", "100000", "--private-webhooks", *(["--database", url] if url else [])]
 
     processes = [begin(tmp_path / "home", *options, secret=secret) for _ in range(PROCESSES)]
     logs = [process.log for process in processes]
@@ -289,11 +302,12 @@ def _only_right_answers_or_clear_errors(answers: list[httpx.Response], code: str
 # --- a disk that is full
 
 
-def can_mount() -> bool:
-    """Whether a process may have a file system of its own here."""
+def can_mount(*then: str) -> bool:
+    """Whether a process may have a file system of its own here, and then run this command."""
     if shutil.which("unshare") is None:
         return False
-    command = ["unshare", "--user", "--map-root-user", "--mount", "mount", "-t", "tmpfs", "none", "/mnt"]
+    mount = 'mount -t tmpfs none /mnt && exec "$0" "$@"'
+    command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", mount, *then, "true"]
     return subprocess.run(command, capture_output=True).returncode == 0
 
 
@@ -329,6 +343,58 @@ def test_a_full_disk_loses_nothing_and_is_said_clearly(
     assert process.end(signal.SIGTERM) in (0, -signal.SIGTERM)
     log = process.log.read_text()
     assert "Traceback" not in log and "request failed" not in log and str(home) not in log
+
+
+@pytest.mark.skipif(not can_mount(*AS_NOBODY), reason="no file system can be mounted here")
+@pytest.mark.parametrize("code", ["service.disk_full", "service.database"])
+def test_a_full_disk_under_postgres_loses_nothing_and_is_said_clearly(
+    tmp_path: Path, astronaut: Path, begin: Callable[..., Process], code: str
+) -> None:
+    """Without room for tables statements fail; without room for its write-ahead log PostgreSQL goes down."""
+    with postgres_on_a_disk(120) as own:
+        settings = Settings(folder=tmp_path / "home" / "api", database=fresh_database(own.address))
+        process = begin(tmp_path / "home", "--database", str(settings.database), "--lease", "1")
+        load = Load(astronaut.read_bytes())
+        keys = [f"single-{i}" for i in range(8)]
+        load.send(process.client, keys[0])
+        load.check(process.client, keys[0])
+        for key in keys[1:7]:
+            load.send(process.client, key)
+        fill(own.disk / "filler")
+        if code == "service.database":
+            own.fill_write_ahead_log()
+        answers: list[httpx.Response] = []
+        stop = threading.Event()
+        asking = threading.Thread(target=_ask, args=(process.client, load.accepted[keys[6]], answers, stop))
+        asking.start()
+        answers += [process.client.post("/v1/verdicts", files={"photo": load.photo}) for _ in range(3)]
+        time.sleep(5)  # several leases
+        assert process.client.get("/healthz").status_code == 200
+        stop.set()
+        asking.join()
+        _only_right_answers_or_clear_errors(answers, code)
+        assert sum(answer.status_code == 503 for answer in answers) >= 3
+        assert all(answer.json()["status"] != "done" for answer in answers if answer.status_code == 200), (
+            "full too late"
+        )
+        (own.disk / "filler").unlink()
+        end = time.monotonic() + SECONDS
+        while process.client.get("/readyz").status_code != 200:
+            assert time.monotonic() < end
+            time.sleep(0.2)
+        for key in keys:
+            load.send(process.client, key)
+            load.check(process.client, key)
+        for key in keys:
+            load.check(process.client, key)
+        database = Database(settings)
+        assert (_count(database, Job), _count(database, Spool)) == (len(keys), 0)
+        if code == "service.disk_full":  # what is ready is not done again; a commit that PostgreSQL lost may be
+            assert _attempts(database) == [1] * len(keys)
+        database.close()
+        assert process.end(signal.SIGTERM) in (0, -signal.SIGTERM)
+        log = process.log.read_text()
+        assert "Traceback" not in log and "request failed" not in log
 
 
 def fill(file: Path) -> None:
@@ -368,3 +434,50 @@ def test_a_tool_that_hangs_is_evidence_that_says_so(
         (item,) = [item for item in verdict["record"]["evidence"] if item["tool"] == "quality"]
         assert (item["status"], "gave no answer" in item["finding"]) == ("failed", True)
     assert "facewitness_retries_total 0.0" in metrics
+
+
+HANGS = """
+import ctypes
+from facewitness.agent import nodes, plan
+from facewitness.tools import registry
+from facewitness.ui.cli import main
+
+def hang(*_):
+    ctypes.PyDLL(None).sleep(3600)  # PyDLL does not let go of the interpreter's lock
+
+tools = {**registry.tools(), "quality": registry.FaceTool("quality", "Quality", hang)}
+nodes.tools = plan.tools = lambda: tools
+main()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="hangs by glibc's sleep")
+def test_a_process_that_hangs_with_the_interpreter_s_lock_ends_and_another_takes_over(
+    tmp_path: Path, astronaut: Path, url: str | None, begin: Callable[..., Process]
+) -> None:
+    home = tmp_path / "home"
+    options = ["--lease", "2", *(["--database", url] if url else [])]
+    load = Load(astronaut.read_bytes())
+    database = Database(Settings(folder=home / "api", database=url))
+    hanging = begin(home, *options, script=HANGS)
+    load.try_to_send(hanging.client, "single")  # the answer may hang, too
+    end = time.monotonic() + SECONDS
+    while _count(database, Job) == 0 or _attempts(database) == [0]:
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    other = begin(home, *options)
+    load.send(other.client, "single")
+    load.check(other.client, "single")
+    assert hanging.ended(SECONDS) == 1
+    assert "Timeout" in hanging.log.read_text() and "in hang" in hanging.log.read_text()
+    time.sleep(3)  # a lease more
+    load.check(other.client, "single")
+    assert _attempts(database) == [2]
+    assert "facewitness_retries_total 1.0" in other.client.get("/metrics").text
+    assert other.end(signal.SIGTERM) in (0, -signal.SIGTERM)
+    database.close()
+
+
+def _attempts(database: Database) -> list[int]:
+    with database.reading() as session:
+        return list(session.scalars(select(Job.attempts)))

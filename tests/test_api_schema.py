@@ -17,6 +17,8 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from facewitness.ui.api.access import SCOPES
+
 from .api_server import Running, running
 
 CASES = int(os.environ.get("FACEWITNESS_TEST_CASES", "200"))
@@ -34,8 +36,8 @@ CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance,
 MODES = (schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE)
 
 
-def check(case: schemathesis.Case) -> None:
-    answer = case.call(timeout=60)
+def check(case: schemathesis.Case, secret: str) -> None:
+    answer = case.call(timeout=60, headers={"Authorization": f"Bearer {secret}"})
     assert not LEAK.search(answer.text)
     case.validate_response(answer, checks=CHECKS)
 
@@ -45,7 +47,7 @@ def check(case: schemathesis.Case) -> None:
 def test_generated_requests(server: Running) -> None:
     schema = schemathesis.openapi.from_url(f"{server.url}/v1/openapi.json")
     operations = [result.ok() for result in schema.get_all_operations()]
-    assert len(operations) == 24
+    assert len(operations) == 25
     limited = settings(
         max_examples=max(1, CASES // (len(operations) * len(MODES))),
         deadline=None,
@@ -55,10 +57,11 @@ def test_generated_requests(server: Running) -> None:
         suppress_health_check=list(HealthCheck),
     )
     sent = Counter[str]()
+    _, secret = server.service.keys.create([*SCOPES], 1)
 
     def counted(case: schemathesis.Case) -> None:
         sent[case.operation.label] += 1
-        check(case)
+        check(case, secret)
 
     for operation in operations:
         for mode in MODES if operation.body or operation.path_parameters else MODES[:1]:

@@ -10,9 +10,11 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import SQLAlchemyError
 from typer.testing import CliRunner
 
 from facewitness.agent.examine import examine_all
@@ -34,7 +36,7 @@ from facewitness.ui.chat.steps import Steps
 from facewitness.ui.chat.text import ASSETS, next_step, words
 from facewitness.ui.cli import app
 
-from .api_server import Running, running
+from .api_server import Running, running, unaudited
 
 HOSTILE = "<script>alert(1)</script>"
 
@@ -337,3 +339,48 @@ def test_a_visitor_is_compared_only_with_people_of_the_key_s_owner(
     assert names == [] and asked.declined == "unknown_person"
     names, asked = said["acme", 1]
     assert names == [] and asked.declined == "policy"
+
+
+def test_who_compares_with_whom_in_the_chat_is_audited(
+    case: Case, url: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One line for an examination and one for an answer, before anything is compared; none where nobody is."""
+    pytest.importorskip("gradio", reason="needs facewitness[ui]")
+    from facewitness.ui.chat.handlers import Handlers
+
+    monkeypatch.setenv("FACEWITNESS_HOME", str(tmp_path))
+    known = tmp_path / "known.jpg"
+    known.write_bytes((FOLDER / "astronaut.jpg").read_bytes())
+    assert CliRunner().invoke(app, ["enroll", "Ada", str(known)]).exit_code == 0
+    service = Service(Settings(folder=tmp_path / "api", model="none", database=url))
+    who = Principal("key", frozenset({"verdicts", "identity"}), "local")
+    handlers = Handlers(service, lambda _: who, tmp_path)
+    session = handlers._greeted(None)
+    assert session.people == ["Ada"]
+
+    def act(name: str, **data: Any) -> list[Any]:
+        before = len(service.audit.entries())
+        list(getattr(handlers, name)(session, SimpleNamespace(_data=data), None))
+        return list(service.audit.entries()[before:])
+
+    def told(*names: str) -> list[tuple[str, str, str, str]]:
+        return [("key", "person.compare", service.people.id("local", name), '{"chat": true}') for name in names]
+
+    def lines(entries: list[Any]) -> list[tuple[str, str, str, str]]:
+        return [(entry.actor, entry.action, entry.subject, entry.detail) for entry in entries]
+
+    session.add(Case(case.photo))
+    assert lines(act("person", value="")) == []
+    assert lines(act("ask", question="Compare the face with the enrolled person Ada.")) == []  # it asks back
+    assert lines(act("ask", question="Yes.")) == told("Ada")
+    assert lines(act("person", value="Ada")) == told("Ada")
+    assert session.case is not None and session.case.record is not None and session.case.record.comparison is not None
+    assert lines(act("person", value="Nobody")) == told("Nobody")  # as in the API
+    service.audit.verify()
+
+    with unaudited(service.database, "person.compare"):
+        assert session.store is not None
+        session.store.begin()
+        with pytest.raises(SQLAlchemyError):
+            session.store.templates("Ada")
+    service.database.close()

@@ -34,8 +34,8 @@ from .vllm_server import MARKS, running
 
 pytestmark = MARKS
 CLOSE, CLOSE_OF_TWO = 5e-4, 2e-3
-"""Probabilities of the model in process agree with those of transformers to 1e-5; vLLM's kernels differ by 2e-4 with one
-picture and 7e-4 with two, whose prompts are twice as long."""
+"""Probabilities of the model in process agree with those of transformers to 1e-5; vLLM's kernels differ by 2e-4 with
+one picture and 7e-4 with two, whose prompts are twice as long."""
 TOOL = {
     "type": "function",
     "function": {

@@ -166,7 +166,7 @@ def _audit(database: str | None) -> Audit:
 @keys.command()
 def create(
     scope: Annotated[
-        list[str] | None, typer.Option(help="verdicts, identity, people or metrics; may be repeated.")
+        list[str] | None, typer.Option(help="verdicts, identity, people, search or metrics; may be repeated.")
     ] = None,
     days: Annotated[int, typer.Option(min=1, max=3650, help="Days until it expires.")] = 90,
     owner: Annotated[

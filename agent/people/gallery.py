@@ -92,6 +92,15 @@ class Gallery:
                 self._forget()  # so that a store that was mended is read anew
                 raise
 
+    def people(self) -> int:
+        """How many people a search goes over: those with a template of the gallery's weights; raises StoreError."""
+        with self._store.view() as view:
+            if view is None:
+                return 0
+            sql = "SELECT count(DISTINCT person) FROM templates WHERE json_extract(model, '$.sha256') = ?"
+            count: int = view[0].execute(sql, (self._model.sha256,)).fetchone()[0]
+        return count
+
     def __len__(self) -> int:
         """Templates in memory."""
         return len(self._near)

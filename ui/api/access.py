@@ -28,8 +28,11 @@ SCOPES = {
     "verdicts": "examine photos, and read and delete one's own verdicts",
     "identity": "compare with enrolled people, by name",
     "people": "enrol people, list and delete them",
+    "search": "search by face among the enrolled people",
     "metrics": "read the metrics",
 }
+GRANTED_BY_NAME = frozenset({"search"})
+"""Scopes that nobody has without a key that names them, also before the first key is made."""
 PREFIX = "fwk_"
 LOCAL = "local"
 """Who asks without a key, on this machine, and the owner of what is done so."""
@@ -138,14 +141,14 @@ class ApiKeys:
         return any(state(row) == "valid" for row in self.list())
 
     def principal(self, secret: str | None) -> Principal:
-        """Whose key it is. Before the first key is made, everything is allowed; later nothing is without one.
+        """Whose key it is. Before the first key is made, all is allowed but ``GRANTED_BY_NAME``; later nothing without.
 
         Raises:
             NotAuthenticated: No key, or one that is unknown, expired or revoked.
         """
         with self._database.reading() as session:
             if secret is None and not _any(session):
-                return Principal(LOCAL, frozenset(SCOPES), LOCAL)
+                return Principal(LOCAL, frozenset(SCOPES) - GRANTED_BY_NAME, LOCAL)
             row = session.scalar(_valid().where(ApiKey.digest == _digest(secret or "")))
             if row is None:
                 raise NotAuthenticated("This takes a valid API key: Authorization: Bearer fwk_….")

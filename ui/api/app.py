@@ -15,15 +15,15 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from ...errors import FacewitnessError
-from . import batches, chat, info, people, verdicts
-from .bodies import BatchRequest, PersonRequest, VerdictRequest
+from . import batches, chat, info, people, search, verdicts
+from .bodies import BatchRequest, PersonRequest, SearchRequest, VerdictRequest
 from .chat import ChatRequest
 from .guard import Guard
 from .problems import handle
 from .service import Service
 from .signing import SignedRecord
 
-BODIES = (VerdictRequest, BatchRequest, PersonRequest, ChatRequest, SignedRecord)
+BODIES = (VerdictRequest, BatchRequest, PersonRequest, SearchRequest, ChatRequest, SignedRecord)
 DESCRIPTION = """Forensic evidence on a face, a calibrated verdict, and an explanation that cites its evidence.
 
 Photos are sent as bytes; addresses and paths are never followed. They are kept until the examination has ended.
@@ -66,7 +66,7 @@ def create_app(service: Service) -> FastAPI:
     for kind in (FacewitnessError, RequestValidationError, HTTPException, SQLAlchemyError):
         app.add_exception_handler(kind, handle)
     app.add_middleware(Guard)
-    for module in (verdicts, batches, people, chat, info):
+    for module in (verdicts, batches, people, search, chat, info):
         app.include_router(module.router)
     if service.settings.chat:
         from ..chat.app import mount

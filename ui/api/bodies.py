@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 from fastapi import Request
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
@@ -28,6 +28,7 @@ Base64 = Annotated[
     bytes,
     Field(json_schema_extra={"type": "string", "format": "base64", "contentEncoding": "base64"}),
 ]
+Face = Annotated[int | None, Field(ge=1, le=1000, description="1 for the largest, 2 for the next …")]
 
 
 class Body(BaseModel):
@@ -70,7 +71,7 @@ class Body(BaseModel):
 class _Asked(Body):
     question: Annotated[str | None, Field(max_length=1000)] = None
     person: Annotated[str | None, Field(max_length=200, description="Takes the scope `identity`.")] = None
-    face: Annotated[int | None, Field(ge=1, le=1000)] = None
+    face: Face = None
     commercial_only: bool = False
     keep_pictures: Annotated[
         int, Field(ge=0, le=DAY, description="Seconds for which page and overlays, which show the photo, are kept.")
@@ -161,6 +162,26 @@ class PersonRequest(Body):
         ),
     ]
     purpose: Annotated[Label, Field(description="What for, in plain words; no name, for the audit log keeps it.")]
+
+
+Purpose = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=10, max_length=500, pattern=r"^[^\x00-\x1f\x7f]+$"),
+    Field(description="What for, in plain words, spaces around it not counted; no name, for the audit log keeps it."),
+]
+
+
+class SearchRequest(Body):
+    """A photo with a face to search for, and what for; the photo is not kept."""
+
+    files = frozenset({"photo"})
+    lists = frozenset()
+    most = 1
+
+    photo: Base64
+    purpose: Purpose
+    face: Face = None
+    limit: Annotated[int, Field(ge=1, le=20, description="At most so many people.")] = 5
 
 
 Asked = TypeVar("Asked", bound=Body)

@@ -1,4 +1,4 @@
-"""``/v1/people``: enrol, list, delete. Nobody can be searched for: a face is compared with a person who is named."""
+"""``/v1/people``: enrol, list, delete. Searching by face is apart, in ``search.py``, and takes a scope of its own."""
 
 from __future__ import annotations
 

@@ -34,6 +34,7 @@ STATUSES: dict[type[errors.FacewitnessError], int] = {
     errors.PicturesNotKept: 410,
     errors.IdempotencyKeyReused: 422,
     errors.TooManyRequests: 429,
+    errors.NotInstalled: 501,
     errors.ServiceBusy: 503,
     errors.DatabaseUnusable: 503,
     errors.DiskFull: 503,

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ...agent.record import Record
+from ...agent.record import ModelInfo, Record
 from .batch import BatchView
 from .jobs import DONE, View
 from .problems import Problem
@@ -17,6 +17,7 @@ from .work import REPORT, REPORT_PDF
 EXAMPLE_ID = "vd_5f0c6f1f3a5e4f0f9f0f1c2d3e4f5a6b"
 EXAMPLE_BATCH = "bt_0a1b2c3d4e5f60718293a4b5c6d7e8f9"
 EXAMPLE_PERSON = "pn_9f8e7d6c5b4a39281706f5e4d3c2b1a0"
+EXAMPLE_SEARCH = "sr_1f2e3d4c5b6a79880716253443526170"
 
 
 class Links(BaseModel):
@@ -232,6 +233,84 @@ class People(BaseModel):
     """Everyone whom the key's owner enrolled, by name."""
 
     people: list[Person]
+
+
+class Candidate(BaseModel):
+    """An enrolled person who looks like the face."""
+
+    id: Annotated[str, Field(pattern=r"^pn_[0-9a-f]{32}$")]
+    name: str
+    similarity: Annotated[float, Field(description="Cosine to the photo of the person that is most like it.")]
+    probability: Annotated[
+        float,
+        Field(
+            description="That the face is this person's, altered or not, and not someone else's: of the cosine to the "
+            "mean of the photos, by the verdict's calibration, as if this one person had been claimed."
+        ),
+    ]
+    match: Annotated[bool, Field(description="Whether the verdict would call the likeness the person's.")]
+    reason: Annotated[str, Field(description="Code of the verdict's reason.", examples=["identity.matches"])]
+
+
+class Calibrated(ModelInfo):
+    """What made the probabilities, and the least one at which there is a match."""
+
+    threshold: float
+
+
+class Search(BaseModel):
+    """Where to look, never who it is; `id` names the line of the audit log, which was written before."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": EXAMPLE_SEARCH,
+                    "recognised": True,
+                    "statement": "By likeness alone, 1 of 2 people searched may be who it is. "
+                    "A stranger to all of them is expected to match 0.0006 of them.",
+                    "candidates": [
+                        {
+                            "id": EXAMPLE_PERSON,
+                            "name": "Ada Example",
+                            "similarity": 0.7124,
+                            "probability": 1.0,
+                            "match": True,
+                            "reason": "identity.matches",
+                        }
+                    ],
+                    "people": 2,
+                    "expected_false_matches": 0.0006,
+                    "features": {
+                        "name": "sface",
+                        "version": "2021dec",
+                        "sha256": "fb143eea07838aa532d1c95df5f69899974ea0140e1fba05e94204be13ed74ee",
+                        "licence": "Apache-2.0",
+                        "commercial_use": True,
+                    },
+                    "calibration": {
+                        "name": "fusion",
+                        "version": "1",
+                        "sha256": "734ca0e095d034a0c10eeaebae3ffcebcc01d8b54b82abb0c8ff391d22354420",
+                        "licence": "Apache-2.0",
+                        "commercial_use": True,
+                        "threshold": 0.98,
+                    },
+                }
+            ]
+        }
+    )
+
+    id: Annotated[str, Field(pattern=r"^sr_[0-9a-f]{32}$")]
+    recognised: Annotated[bool, Field(description="Whether there is a match; if not, the search abstains.")]
+    statement: str
+    candidates: Annotated[list[Candidate], Field(description="The most like first; none below the cosine 0.363.")]
+    people: Annotated[int, Field(description="How many were searched.")]
+    expected_false_matches: Annotated[
+        float, Field(description="How many people a stranger matches on average; more where they look alike.")
+    ]
+    features: Annotated[ModelInfo, Field(description="The weights whose features are compared.")]
+    calibration: Calibrated
 
 
 class Weights(BaseModel):

@@ -15,6 +15,7 @@ from . import logs, traces
 from .app import create_app
 from .service import Service
 from .settings import Settings
+from .watchdog import watched
 
 DRAIN = 10
 """Seconds that open connections get when the process is asked to end."""
@@ -49,7 +50,8 @@ def serve(settings: Settings, host: str, port: int, page: str = "", browse: bool
         traces.configure()
     if browse:  # it waits for the listener until the server runs
         threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
-    http_server(service).run(sockets=[listener])
+    with watched(settings.lease):
+        http_server(service).run(sockets=[listener])
 
 
 def http_server(service: Service) -> uvicorn.Server:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 
 from ...agent.people import PeopleStore, Person, Template
+from ...agent.people.gallery import Gallery
 from ...agent.people.person import clean_name, name_key
 from ...agent.people.sealing import Vault
-from ...errors import NotFound
+from ...errors import InvalidOption, NotFound, NotInstalled
+from ...tools import weights
 from .access import LOCAL, Principal, check_scope
 from .audit import Comparison
+
+MAX_GALLERIES = 8
+"""Owners whose people are held in memory to be searched: 144 bytes a photo, and a thread a core."""
 
 
 class Tenants:
@@ -23,12 +30,32 @@ class Tenants:
 
     def __init__(self, folder: Path, vault: Vault) -> None:
         self._folder, self._vault = folder / "people", vault
+        self._galleries: OrderedDict[str, Gallery] = OrderedDict()
+        self._lock = threading.Lock()
 
     def store(self, owner: str) -> PeopleStore:
         """The store of an owner; without keys that of this machine's user, as on the command line."""
         if owner == LOCAL:
             return PeopleStore()
         return PeopleStore(self._folder / self._vault.index("tenant", owner).hex()[:32])
+
+    def gallery(self, owner: str) -> Gallery:
+        """Search among an owner's people; kept for the next one, for the owners who searched last.
+
+        Raises:
+            NotInstalled: FAISS is not there.
+        """
+        with self._lock:
+            gallery = self._galleries.pop(owner, None)
+            if gallery is None:
+                try:
+                    gallery = Gallery(self.store(owner), weights.card("sface"))
+                except InvalidOption as error:  # what to install is for the operator, and no fault of the request
+                    raise NotInstalled("This service cannot search by face: it lacks facewitness[gallery].") from error
+            self._galleries[owner] = gallery
+            while len(self._galleries) > MAX_GALLERIES:
+                self._galleries.popitem(last=False)
+        return gallery
 
     def id(self, owner: str, name: str) -> str:
         """Under which a person is named in paths and in the audit log; tells nothing without the master key."""

@@ -23,6 +23,7 @@ from ..api.access import Principal, check_scope
 from ..api.service import Service
 from ..api.signing import Signature
 from . import feedback, panels, reports, uploads
+from .compared import ComparedPeople
 from .evaluation import SHOWS, Evaluation
 from .examples import Examined
 from .running import Stopped, Work
@@ -64,7 +65,7 @@ class Handlers:
     drop: Callable[[Session], None]
 
     def __init__(self, service: Service, principal: Callable[[Any], Principal], folder: Path) -> None:
-        self._settings, self._signer, self._stores = service.settings, service.signer, service.people
+        self._service, self._settings, self._signer = service, service.settings, service.signer
         self._principal, self._folder = principal, folder
         self.examined = Examined(service.settings.model, service.settings.commercial_only)
         chosen = service.settings.evaluation
@@ -188,6 +189,8 @@ class Handlers:
         return True
 
     def _examination(self, session: Session, case: Case, face: str | None, report: Report) -> Examination:
+        if session.store is not None:
+            session.store.begin()
         return examine_all(
             case.photo,
             case.references,
@@ -250,6 +253,8 @@ class Handlers:
         yield _screen(session, *LIVE)
 
     def _asked(self, session: Session, case: Case, found: Found, turn: Turn, report: Report) -> AnswerGiven:
+        if session.store is not None:
+            session.store.begin()
         if found.conversation is None:
             found.conversation = self._conversation(session, case, found)
         return found.conversation.ask(turn.question, photos=turn.photos, on_progress=report)
@@ -332,7 +337,7 @@ class Handlers:
     def _greeted(self, request: gr.Request) -> Session:
         principal = self._principal(request)
         may_compare = "identity" in principal.scopes
-        return Session(principal.id, store=self._stores.store(principal.owner) if may_compare else None)
+        return Session(principal.id, store=ComparedPeople(self._service, principal) if may_compare else None)
 
 
 def _paths(event: gr.EventData) -> list[object]:

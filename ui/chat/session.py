@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from ...agent.examine import Examination
-from ...agent.people import PeopleStore
 from ...agent.record import Record
 from ...errors import FacewitnessError
 from ...tools.evidence import Picture
@@ -20,6 +19,7 @@ from .steps import Steps
 
 if TYPE_CHECKING:
     from ...agent.conversation import Answer, Conversation
+    from .compared import ComparedPeople
 
 MOST_PHOTOS = 4
 """At a time, as for a request of the HTTP API."""
@@ -161,7 +161,7 @@ class Session:
     shown: int = 0
     references: list[Photo] = field(default_factory=list)
     person: str | None = None
-    store: PeopleStore | None = None
+    store: ComparedPeople | None = None
     feedback: list[str] = field(default_factory=list)
     stop: threading.Event = field(default_factory=threading.Event)
     gone: bool = False
