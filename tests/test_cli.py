@@ -126,9 +126,19 @@ def test_the_exported_schema_is_current() -> None:
     assert json.loads((ROOT / "docs/verdict.schema.json").read_text()) == json_schema()
 
 
+def _begun(*command: str) -> subprocess.Popen[str]:
+    """It hears interrupts, also where a shell runs the tests in the background, for which it has them ignored."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "facewitness", *command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+
+
 def test_an_interrupt_ends_it_in_one_line(astronaut: Path) -> None:
-    command = [sys.executable, "-m", "facewitness", "examine", str(astronaut)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = _begun("examine", str(astronaut))
     time.sleep(1.5)
     process.send_signal(signal.SIGINT)
     stdout, stderr = process.communicate(timeout=30)
@@ -137,8 +147,7 @@ def test_an_interrupt_ends_it_in_one_line(astronaut: Path) -> None:
 
 def test_an_interrupt_when_all_is_said_changes_nothing(astronaut: Path) -> None:
     """It comes while the interpreter winds down, or just before: then it is an interrupt like any other."""
-    command = [sys.executable, "-m", "facewitness", "examine", str(astronaut), "--model", "none", "--json"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = _begun("examine", str(astronaut), "--model", "none", "--json")
     assert process.stdout is not None
     lines = []
     while not lines or lines[-1] != "}\n":
