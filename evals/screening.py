@@ -1,7 +1,7 @@
 """Screening: photos a second with one process and more, and memory over a long run.
 
 ``python -m facewitness.evals.screening --photos FOLDER [--count 200] [--processes 2] [--rounds 2] [--long 2000]
-[--out FILE]``
+[--out FILE]``; ``--long 0`` leaves out the long run. Where Ray is installed, a cluster of this machine is compared too.
 
 Photos are taken evenly from all below the folder. The numbers of processes take turns, so that what else the machine
 does falls on all alike; processor time a photo hardly depends on it. ``warm`` leaves out the start: it counts from when
@@ -20,12 +20,13 @@ import statistics
 import tempfile
 import time
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from ..agent.screening import Plan, Summary, screen
 from ..agent.screening.photos import listed
-from ..agent.screening.run import cores
+from ..agent.screening.pool import cores
 
 SAMPLES = 20
 """Of memory, in one run."""
@@ -70,13 +71,13 @@ def spread(folder: Path, count: int) -> list[Path]:
     return [found[number * len(found) // count] for number in range(min(count, len(found)))]
 
 
-def run(photos: list[Path], processes: int) -> tuple[Summary, Watch, float]:
-    """Screen the photos anew; the summary, what was noted, and processor seconds of the workers."""
+def run(photos: list[Path], processes: int, ray: str | None = None) -> tuple[Summary, Watch, float]:
+    """Screen the photos anew; the summary, what was noted, and processor seconds of the workers (not of Ray's)."""
     watch, before = Watch(), _processor()
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "photos.txt"
         source.write_text("".join(f"{photo.absolute()}\n" for photo in photos), encoding="utf-8")
-        summary = screen(Plan((source,)), Path(folder) / "out.ndjson", processes, on_progress=watch)
+        summary = screen(Plan((source,)), Path(folder) / "out.ndjson", processes, on_progress=watch, ray=ray)
     return summary, watch, _processor() - before
 
 
@@ -88,12 +89,26 @@ def _processor() -> float:
 def rates(photos: list[Path], most: int, rounds: int) -> dict[str, Any]:
     """Photos a second with 1, 2, 4 … processes, in turns."""
     numbers = [1 << power for power in range(most.bit_length()) if 1 << power <= most]
-    noted: dict[int, list[tuple[float, float, float]]] = {number: [] for number in numbers}
+    return compared(photos, {str(number): (number, None) for number in numbers}, rounds)
+
+
+def compared(photos: list[Path], ways: dict[str, tuple[int, str | None]], rounds: int) -> dict[str, Any]:
+    """Photos a second of each way, a number of processes and perhaps a Ray cluster, in turns."""
+    noted: dict[str, list[tuple[float, float, float]]] = {name: [] for name in ways}
     for _ in range(rounds):
-        for number in numbers:
-            summary, watch, seconds = run(photos, number)
-            noted[number].append((summary.photos_per_second, watch.warm(), seconds / summary.photos))
-    return {str(number): _rate(found) for number, found in noted.items()}
+        for name, (processes, ray) in ways.items():
+            summary, watch, seconds = run(photos, processes, ray)
+            noted[name].append((summary.photos_per_second, watch.warm(), seconds / summary.photos))
+    return {name: _rate(found) for name, found in noted.items()}
+
+
+def on_ray(photos: list[Path], processes: int, rounds: int) -> dict[str, Any] | None:
+    """The pool and a Ray cluster of this machine, in turns; None where Ray is not installed."""
+    if find_spec("ray") is None:
+        return None
+    found = compared(photos, {"pool": (processes, None), "ray": (processes, "local")}, rounds)
+    found["ray"].pop("processor_seconds_a_photo")  # its processes are not children of this one
+    return found
 
 
 def _rate(found: list[tuple[float, float, float]]) -> dict[str, Any]:
@@ -142,7 +157,8 @@ def main() -> None:
         "machine": {"cores": len(cores()), "processor": platform.machine(), "load_before": round(load, 2)},
         "photos": options.count,
         "rates": rates(spread(options.photos, options.count), options.processes, options.rounds),
-        "memory": memory(spread(options.photos, options.long), options.processes),
+        "on_ray": on_ray(spread(options.photos, options.count), options.processes, options.rounds),
+        "memory": memory(spread(options.photos, options.long), options.processes) if options.long else None,
     }
     found["machine"]["load_after"] = round(os.getloadavg()[0], 2)
     text = json.dumps(found, indent=1)

@@ -20,7 +20,7 @@ from facewitness.agent.record import Record
 from facewitness.agent.screening import Plan, Summary, screen
 from facewitness.agent.screening.journal import Journal
 from facewitness.agent.screening.photos import Listed, listed
-from facewitness.agent.screening.run import _Run
+from facewitness.agent.screening.pool import Pool
 from facewitness.agent.screening.workers import Options
 from facewitness.errors import InvalidOption, UnreadableFile, WorkerLost
 from facewitness.tools.image import load
@@ -123,7 +123,7 @@ def test_a_worker_that_is_killed_or_replaced_loses_nothing(
     whole: tuple[list[dict[str, Any]], Summary, Path],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("facewitness.agent.screening.run.PHOTOS", 3)
+    monkeypatch.setattr("facewitness.agent.screening.pool.PHOTOS", 3)
     killed: list[int] = []
     seen: set[int | None] = set()
 
@@ -228,25 +228,27 @@ def test_a_photo_that_ends_its_processes_is_given_up(photos: Path, tmp_path: Pat
 def test_photos_that_wait_for_the_same_bytes_outlive_the_process_that_examines_them(
     photos: Path, tmp_path: Path
 ) -> None:
-    killed: list[int] = []
+    held: list[Any] = []
 
-    def kill(done: int, total: int) -> None:
-        owners = [pipe for pipe, job in run._jobs.items() if job.key is not None]
-        if any(run._waiting.values()) and not killed:
-            killed.append(1)
-            run._workers[owners[0]]._process.kill()
+    def hold(done: int, total: int) -> None:
+        """The process that examines stands still until the other waits for it, and is killed then."""
+        owners = [pipe for pipe, job in pool._jobs.items() if job.key is not None]
+        if owners and not held:
+            held.append(pool._workers[owners[0]]._process)
+            os.kill(held[0].pid, signal.SIGSTOP)
+        elif any(pool._waiting.values()) and len(held) == 1:
+            held[0].kill()
+            held.append("killed")
 
-    for attempt in range(5):  # a process that starts late finds the other's result made, and waits for nothing
-        journal = Journal(tmp_path / f"journal{attempt}")
-        journal.begin("plan", [Listed(name, str(photos / "0.jpg")) for name in "ab"])
-        run = _Run(journal, Options(), kill)
-        assert run.run(processes=2) == 2
-        one, two = journal.rows()
-        assert one["error"] is two["error"] is None and one["record"] == two["record"]
-        journal.close()
-        if killed:
-            return
-    pytest.fail("the two processes never met")
+    journal = Journal(tmp_path / "journal")
+    journal.begin("plan", [Listed(name, str(photos / "0.jpg")) for name in "ab"])
+    pool = Pool(Options(), [0, 1])
+    pool.run(journal, hold)
+    pool.close()
+    assert len(held) == 2
+    one, two = journal.rows()
+    assert one["error"] is two["error"] is None and one["record"] == two["record"]
+    journal.close()
 
 
 def test_processes_that_never_start_end_the_run(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

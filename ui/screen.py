@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,17 +13,23 @@ import typer
 if TYPE_CHECKING:
     from ..agent.screening import Summary
 
-_SOURCES = "Folders, photos, text files with a path a line, CSV or Parquet files with a column path."
+_SOURCES = (
+    "Folders, photos, text files with a path a line, CSV or Parquet files with a column path; s3://… and others too."
+)
+_RAY = "Examine on a Ray cluster: local starts one here, auto or HOST:PORT joins one."
 
 
 def screen(
-    sources: Annotated[list[Path], typer.Argument(help=_SOURCES)],
+    sources: Annotated[list[str], typer.Argument(help=_SOURCES)],
     out: Annotated[Path, typer.Option(help="One row for each photo: .parquet or .ndjson.")],
     records: Annotated[Path | None, typer.Option(help="Folder for the whole records, as NDJSON.")] = None,
     reference: Annotated[
-        list[Path] | None, typer.Option(help="Photo of the person that all are claimed to show.")
+        list[str] | None, typer.Option(help="Photo of the person that all are claimed to show.")
     ] = None,
+    person: Annotated[str | None, typer.Option(help="Enrolled person that all are claimed to show.")] = None,
     processes: Annotated[int | None, typer.Option(min=1, help="One for each core by default.")] = None,
+    ray: Annotated[str | None, typer.Option(help=_RAY)] = None,
+    cache: Annotated[Path | None, typer.Option(help="Folder that keeps results for later runs.")] = None,
     seconds: Annotated[float, typer.Option(min=1, help="After so long a photo is given up.")] = 60.0,
     model: Annotated[str, typer.Option(help="Who writes the reasoning of the records; as for examine.")] = "none",
     commercial_only: Annotated[
@@ -35,9 +41,9 @@ def screen(
     from ..agent.screening import Plan
     from ..agent.screening import screen as run
 
-    plan = Plan(tuple(sources), tuple(reference or ()), model, commercial_only, records)
-    with _bar() as on_progress:
-        summary = run(plan, out, processes, seconds, on_progress)
+    plan = Plan(tuple(sources), tuple(reference or ()), model, commercial_only, records, person)
+    with _bar() as on_progress, redirect_stdout(sys.stderr):  # where Ray tells of lost nodes
+        summary = run(plan, out, processes, seconds, on_progress, ray=ray, cache=cache)
     _tell(summary, as_json)
     print(f"Written: {out}{'' if records is None else f', {records}'}", file=sys.stderr)
 

@@ -142,6 +142,13 @@ class Journal:
             found = json.loads(row) if row else {}
             yield {**named, "sha256": sha256, **found, "error": error, "message": message, "milliseconds": ms}
 
+    def outcomes(self) -> Iterator[Row]:
+        """Of each photo, as listed: ``outcome``, and ``row`` and ``record`` of its result; for another journal."""
+        query = """SELECT sha256, result, error, message, ms, row, record FROM photos LEFT JOIN results ON key = result
+                   ORDER BY place"""
+        for *outcome, row, record in self._database.execute(query):
+            yield {"outcome": asdict(Outcome(*outcome)), "row": row and json.loads(row), "record": record}
+
     def records(self) -> Iterator[str]:
         """Whole records, one for each result, in no particular order."""
         for (record,) in self._database.execute("SELECT record FROM results WHERE record IS NOT NULL ORDER BY key"):

@@ -45,7 +45,7 @@ def check(out: Path) -> None:
     if out.suffix not in (".parquet", ".ndjson"):
         raise InvalidOption("The output is named .parquet or .ndjson.")
     if not out.absolute().parent.is_dir():
-        raise InvalidOption("The folder of the output does not exist.")
+        raise InvalidOption("The folder of the output does not exist; the output and its journal are local files.")
     if out.suffix == ".parquet":
         try:
             import pyarrow  # noqa: F401

@@ -18,6 +18,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from ...errors import FacewitnessError
+from . import stores
 from .photos import Listed
 
 Row = dict[str, Any]
@@ -41,12 +42,14 @@ class Options:
         commercial_only: Take no weights whose terms do not allow commercial use.
         seconds: After this long a photo is given up.
         records: Whether whole records are wanted.
+        person: Enrolled person to compare with; each process opens the store itself.
     """
 
     model: str = "none"
     commercial_only: bool = False
     seconds: float = 60.0
     records: bool = False
+    person: str | None = None
 
 
 class Worker:
@@ -128,11 +131,9 @@ def _keep_to(core: int) -> None:
 def _answer(pipe: Connection, photo: Listed, options: Options) -> None:
     started, sha256 = time.perf_counter(), None
     try:
-        from ...tools.image import load
-
-        examined = load(photo.path)
+        examined = _load(photo.path)
         sha256 = examined.sha256
-        references = [load(path) for path in photo.references]
+        references = [_load(path) for path in photo.references]
         pipe.send(("read", sha256, _key([sha256, *(one.sha256 for one in references)])))
         if pipe.recv():
             row, record = _examined(examined, references, options)
@@ -143,6 +144,12 @@ def _answer(pipe: Connection, photo: Listed, options: Options) -> None:
         raise
     except Exception as error:  # noqa: BLE001 - no photo may end the run
         pipe.send(("failed", sha256, FacewitnessError.code, type(error).__name__, _since(started)))
+
+
+def _load(path: str) -> Any:
+    from ...tools.image import load
+
+    return load(stores.read(path) if stores.is_remote(path) else path)
 
 
 def _key(sha256s: list[str]) -> str:
@@ -161,6 +168,7 @@ def _examined(photo: Any, references: list[Any], options: Options) -> tuple[Row,
     found = examine_all(
         photo,
         references,
+        person=options.person,
         model=options.model,
         commercial_only=options.commercial_only,
         all_faces=False,

@@ -119,6 +119,7 @@ def _agent(found: Found, plots: Plots) -> str:
 def _screen(found: Found, plots: Plots) -> str:
     rows = [[f"{name} processes", _span(rates)] for name, rates in found["processes"].items()]
     rows.append(["times faster with all", _span(found["times_faster"])])
+    rows += [[f"as many, beside it: {name}", _span(rates)] for name, rates in (found.get("on_ray") or {}).items()]
     plots["screen"] = bars(
         "Photos a second", [_bar(f"{n} processes", rates) for n, rates in found["processes"].items()]
     )

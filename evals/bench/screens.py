@@ -31,6 +31,7 @@ def measure(photos: Sequence[Path], rounds: int, core_hour: float) -> dict[str, 
         "photos": len(few),
         "processes": {name: spread(found["warm_photos_per_second"], 2) for name, found in rates.items()},
         "times_faster": times_faster([1 / rate for rate in one], [1 / rate for rate in all_]),
+        "on_ray": _on_ray(few, rounds),
         "processor_seconds_a_photo": seconds,
         "million": {
             "core_hours": round(seconds * MILLION / 3600, 1),
@@ -39,3 +40,8 @@ def measure(photos: Sequence[Path], rounds: int, core_hour: float) -> dict[str, 
         },
         "memory": screening.memory(list(photos), cores()),
     }
+
+
+def _on_ray(photos: list[Path], rounds: int) -> dict[str, Any] | None:
+    found = screening.on_ray(photos, cores(), rounds)
+    return found and {name: spread(rates["warm_photos_per_second"], 2) for name, rates in found.items()}
