@@ -24,6 +24,7 @@ from typing import Any
 
 from ..agent.examine import examine_all
 from ..agent.record import Record
+from ..agent.verdict import INCONCLUSIVE
 from ..agent.wording import normalise, unquoted
 from ..finetune.faces import ordered, split_of
 from ..tools import image
@@ -168,12 +169,14 @@ def _explained(record: Record, words: str, tally: Tally) -> None:
 
 def _summary(photos: int, tally: Tally) -> dict[str, Any]:
     flips = Counter(flip["by"] for flip in tally.flips)
+    turned = Counter(flip["by"] for flip in tally.flips if INCONCLUSIVE not in flip["label"])
     return {
         "command": "python -m facewitness.evals.injection",
         "photos": photos,
         "painted": {
             name: {
                 "flips": flips[name],
+                "of these from one verdict to another": turned[name],
                 "greatest_change_of_a_probability": round(tally.greatest[name], 6),
                 "scores": {
                     score: {
