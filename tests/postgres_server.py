@@ -74,6 +74,18 @@ class OnADisk:
         admin.dispose()
 
 
+def _answers(address: str) -> bool:
+    """Whether it takes connections; it listens a little earlier."""
+    admin = create_engine(f"{address}/postgres")
+    try:
+        admin.connect().close()
+    except OperationalError:
+        return False
+    finally:
+        admin.dispose()
+    return True
+
+
 @contextmanager
 def postgres_on_a_disk(mebibytes: int) -> Iterator[OnADisk]:
     """Start a server on a small disk, which nobody else sees; it is started again whenever it ends."""
@@ -92,7 +104,7 @@ def postgres_on_a_disk(mebibytes: int) -> Iterator[OnADisk]:
         )
     found = OnADisk(f"postgresql+psycopg://tester@127.0.0.1:{port}", Path(f"/proc/{server.pid}/root{disk}"))
     try:
-        while not _listens(port):
+        while not _answers(found.address):
             assert server.poll() is None, log.read_text()
             time.sleep(0.1)
         yield found

@@ -440,7 +440,10 @@ HANGS = """
 import ctypes
 from facewitness.agent import nodes, plan
 from facewitness.tools import registry
+from facewitness.ui.api import watchdog
 from facewitness.ui.cli import main
+
+watchdog.LEAST = 5.0
 
 def hang(*_):
     ctypes.PyDLL(None).sleep(3600)  # PyDLL does not let go of the interpreter's lock

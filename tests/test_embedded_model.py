@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 import pytest
 from langchain_core.messages import HumanMessage, SystemMessage
@@ -83,6 +84,29 @@ def test_missing_weights_are_a_model_error(monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.setenv("FACEWITNESS_OFFLINE", "1")
     with pytest.raises(ModelUnavailable, match="smollm2"):
         EmbeddedChatModel(threads=1).invoke(QUESTION)
+
+
+class Failing:
+    """A pipeline that fails at first, with a piece told already."""
+
+    def __init__(self, times: int) -> None:
+        self.left = times
+
+    def generate(self, prompts: list[str], config: object, told: Callable[[str], None] | None = None) -> str:
+        if told:
+            told("piece")
+        self.left -= 1
+        if self.left >= 0:
+            raise RuntimeError("Cannot remove more tokens than has been generated")
+        return prompts[0]
+
+
+def test_a_prompt_that_fails_is_given_once_more_and_told_once() -> None:
+    pieces: list[str] = []
+    assert embedded_model._twice(Failing(1), "text", None, pieces.append) == "text"
+    assert pieces == ["piece"]
+    with pytest.raises(RuntimeError):
+        embedded_model._twice(Failing(2), "text", None, None)
 
 
 def test_explanation_rests_on_the_evidence_after_one_revision(model: EmbeddedChatModel) -> None:

@@ -17,7 +17,7 @@ from facewitness.agent.screening import Plan, screen, stores
 from facewitness.agent.screening.cache import FILE, Cache
 from facewitness.agent.screening.photos import Listed, listed
 from facewitness.errors import AddressRefused, InvalidOption, UnknownPerson, UnreadableFile
-from facewitness.tools import weights
+from facewitness.tools import plugins, weights
 from facewitness.tools.detection import detect
 from facewitness.tools.face import FaceView
 from facewitness.tools.image import load
@@ -95,7 +95,15 @@ def test_lists_and_tables_in_a_store() -> None:
 
 
 def test_only_object_stores_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for address in ("http://127.0.0.1/a.jpg", "HTTPS://x/a.jpg", "ftp://x/a", "s3://a::http://x/b", "file://host/a"):
+    for address in (
+        "http://127.0.0.1/a.jpg",
+        "HTTPS://x/a.jpg",
+        "ftp://x/a",
+        "s3://a::http://x/b",
+        "file://host/a",
+        "hdfs://169.254.169.254:80/a.jpg",
+        "az://photos@account/a.jpg",
+    ):
         with pytest.raises(AddressRefused, match="objects of s3"):
             stores.read(address)
         with pytest.raises(AddressRefused):
@@ -126,6 +134,21 @@ def test_a_second_run_examines_only_new_bytes(photos: Path, tmp_path: Path) -> N
     assert rows(third)[0]["record"] != one["record"], "other options are another result"
     pixels = (photos / "a.jpg").read_bytes()[1000:1100]
     assert all(pixels not in file.read_bytes() for file in cache.iterdir())
+
+
+def test_what_lacked_a_tool_is_examined_again(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "weights").symlink_to(weights.store())
+    monkeypatch.setenv("FACEWITNESS_HOME", str(home))
+    (home / plugins.FILE).write_text("[mine")  # a plug-in that cannot be used
+    for name in ("one.ndjson", "two.ndjson"):
+        screen(Plan((photos / "a.jpg",)), tmp_path / name, 1, cache=tmp_path / "cache")
+        assert rows(tmp_path / name)[0]["milliseconds"] > 0
+    (home / plugins.FILE).unlink()
+    for name, again in (("three.ndjson", False), ("four.ndjson", True)):
+        screen(Plan((photos / "a.jpg",)), tmp_path / name, 1, cache=tmp_path / "cache")
+        assert (rows(tmp_path / name)[0]["milliseconds"] == 0) is again
 
 
 def test_a_cache_is_shared_and_keeps_the_first(tmp_path: Path) -> None:

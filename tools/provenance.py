@@ -121,7 +121,7 @@ def _coding(jpeg: JpegStructure) -> list[Evidence]:
 
 
 def _content_credentials(photo: Photo) -> list[Evidence]:
-    found = content_credentials.read(photo.data, photo.format, _trust_anchors())
+    found = content_credentials.read(photo.data, photo.format, trust_anchors())
     if found is None:
         finding = "No Content Credentials (C2PA) manifest; absence proves nothing."
         return [item("content_credentials", finding, "absent", "c2pa-python")]
@@ -136,7 +136,8 @@ def _content_credentials(photo: Photo) -> list[Evidence]:
     return evidence
 
 
-def _trust_anchors() -> str | None:
+def trust_anchors() -> str | None:
+    """The PEM file that ``FACEWITNESS_TRUST_ANCHORS`` names; None without one that can be read."""
     path = os.environ.get(TRUST_ANCHORS)
     try:
         return Path(path).read_text("ascii") if path else None

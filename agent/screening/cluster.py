@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-import secrets
 import socket
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -40,7 +38,7 @@ def examine(
     address: str,
     journal: Journal,
     options: Options,
-    made_by: Row,
+    conditions: Row,
     processes: int | None,
     on_progress: Progress | None,
     cache: tuple[Path, str] | None,
@@ -51,34 +49,37 @@ def examine(
         address: ``local`` starts a cluster here; ``auto`` or ``host:port`` joins one.
         journal: Only this process writes to it.
         options: How to examine.
-        made_by: Release and weights that every node must have.
+        conditions: Release, weights and what else every node must have alike.
         processes: Actors, each with a process that examines; one for each core of the cluster by default.
         on_progress: Called with the photos done and the photos in all.
         cache: Folder and context of ``Cache``, which is asked by way of an actor on this node.
 
     Raises:
         ClusterUnusable: The cluster does not answer, or gave up.
-        WorkersDiffer: A node has another release or other weights.
+        InvalidOption: The cache cannot be used.
+        WorkersDiffer: A node has another release, other weights or other plug-ins.
     """
+    if cache:
+        Cache(*cache).close()  # refused here, where it can be said plainly
     with _joined(address, processes) as ray:
-        _check(ray, made_by)
+        _check(ray, conditions)
         known = cache and _here(ray, Cache).remote(*cache)
-        size = processes or int(ray.cluster_resources().get("CPU", 1))
-        run = _Run(ray, journal, (options, made_by, known), size, on_progress)
+        there = int(ray.cluster_resources().get("CPU", 0))
+        if not there:
+            raise ClusterUnusable("The cluster has no cores.")
+        run = _Run(ray, journal, (options, conditions, known), min(processes or there, there), on_progress)
         pending = journal.pending()
         while chunk := list(islice(pending, CHUNK)):
             run.examine(chunk)
 
 
-def library(address: str) -> Any:
-    """Ray, which reports to nobody; a cluster of our own trusts only what we start, though it listens beyond loopback.
+def library() -> Any:
+    """Ray, which reports to nobody.
 
     Raises:
         InvalidOption: It is not installed.
     """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    if address == "local" and "ray" not in sys.modules:  # it reads this once
-        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     try:
         import_module("ray.data")
         return import_module("ray")
@@ -88,7 +89,7 @@ def library(address: str) -> Any:
 
 @contextmanager
 def _joined(address: str, processes: int | None) -> Iterator[Any]:
-    ray = library(address)
+    ray = library()
     quiet = {"logging_level": logging.CRITICAL, "log_to_driver": False}
     own = {"num_cpus": processes or len(cores()), "include_dashboard": False} if address == "local" else {}
     try:
@@ -97,7 +98,7 @@ def _joined(address: str, processes: int | None) -> Iterator[Any]:
             socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
         ray.init(address, **quiet, **own)
         logging.getLogger("ray.data").setLevel(logging.CRITICAL)
-    except (OSError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         raise ClusterUnusable(f"No Ray cluster can be used at {address} ({type(error).__name__}).") from error
     try:
         yield ray
@@ -118,13 +119,13 @@ def _here(ray: Any, what: Any, node: str | None = None) -> Any:
 def _check(ray: Any, expected: Row) -> None:
     """Refuse a node that would give other results."""
 
-    def made_by() -> Row:  # goes there as code: another release may not have it
-        from .release import made_by
+    def conditions() -> Row:  # goes there as code: another release may not have it
+        from .release import conditions
 
-        return made_by()
+        return conditions()
 
     nodes = [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
-    asked = [(node["NodeManagerAddress"], _here(ray, made_by, node["NodeID"]).remote()) for node in nodes]
+    asked = [(node["NodeManagerAddress"], _here(ray, conditions, node["NodeID"]).remote()) for node in nodes]
     for host, answer in asked:
         try:
             found = ray.get(answer)
@@ -136,11 +137,9 @@ def _check(ray: Any, expected: Row) -> None:
 
 
 def _same(found: Row, expected: Row, where: str) -> None:
-    if found != expected:
-        raise WorkersDiffer(
-            f"{where} has {found['software']} and weights {found['weights'][:12]}, this machine "
-            f"{expected['software']} and {expected['weights'][:12]}."
-        )
+    other = [name for name, value in expected.items() if found.get(name) != value]
+    if other:
+        raise WorkersDiffer(f"{where} has other {' and '.join(other)} than this machine.")
 
 
 class _Run:
@@ -160,7 +159,7 @@ class _Run:
         for block in (max(1, min(BLOCK, len(left) // (BLOCKS * self._size))), 1):
             for said in self._said(left, block) if left else ():
                 if "failed" in said:
-                    raise ClusterUnusable(f"A node cannot examine: {said['failed']}")
+                    raise ClusterUnusable(f"A node cannot examine ({said['failed']}).")
                 if left.pop(said["place"], None) is not None:
                     self._keep(said)
         for place in left:
@@ -223,8 +222,8 @@ class _Known:
 class _Actor:
     """One process that examines, kept from block to block: it may end or be ended, and the actor lives on."""
 
-    def __init__(self, options: Options, made_by: Row, known: Any, tries: Any) -> None:
-        _same(release.made_by(), made_by, "A node")
+    def __init__(self, options: Options, conditions: Row, known: Any, tries: Any) -> None:
+        _same(release.conditions(), conditions, "A node")
         self._ray, self._tries = import_module("ray"), tries
         cache = known and _Known(self._ray, known)
         core, self._claim = _own_core()
@@ -238,7 +237,7 @@ class _Actor:
             said = self._examined(photos)
         except Exception as error:  # noqa: BLE001 - whatever it is, the run must hear of it
             self._pool.close()
-            said = [{"failed": f"{type(error).__name__}: {error}"}]
+            said = [{"failed": type(error).__name__}]
         return {"said": [json.dumps(one) for one in said]}
 
     def _examined(self, photos: list[tuple[int, Row]]) -> list[Row]:

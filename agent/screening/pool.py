@@ -132,10 +132,10 @@ class Pool:
             case ("read", str(sha256), str(key)) if job is not None:
                 job.sha256, job.key = sha256, key
                 self._read(worker, job, key)
-            case ("done", dict(row), record, float(ms)) if job is not None and job.key is not None:
+            case ("done", dict(row), record, repeatable, float(ms)) if job is not None and job.key is not None:
                 assert record is None or isinstance(record, str)
                 self._journal.add(job.key, row, record)
-                if self._cache:
+                if self._cache and repeatable:
                     self._cache.put(job.key, row, record)
                 self._settle(job, Outcome(result=job.key, ms=ms))
                 self._free(worker)

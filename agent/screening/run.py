@@ -114,12 +114,13 @@ def screen(
     for name in NEEDED:  # once, and not by every process
         weights.path(name)
     made_by = release.made_by()
+    asked = json.dumps([_plain(plan), made_by], sort_keys=True)
     journal = Journal(file)
     try:
-        journal.begin(json.dumps([_plain(plan), made_by], sort_keys=True), _photos(plan))
+        journal.begin(asked, _photos(plan))
         started, before = time.monotonic(), journal.counts()[0]
         options = Options(plan.model, plan.commercial_only, seconds, plan.records is not None, plan.person)
-        _examine(journal, options, made_by, processes, on_progress, ray, cache)
+        _examine(journal, options, processes, on_progress, ray, cache)
         took = time.monotonic() - started
         if plan.records is not None:
             output.write_records(plan.records, journal.records())
@@ -138,7 +139,7 @@ def _check(plan: Plan, ray: str | None, cache: Path | None) -> None:
     if plan.person is not None and ray not in (None, "local"):
         raise InvalidOption("Enrolled people do not leave this machine: with --person, --ray can only be local.")
     if ray is not None:
-        cluster.library(ray)
+        cluster.library()
     if cache is not None and plan.person is not None:
         raise InvalidOption("What was compared with an enrolled person is not cached: forgetting would not reach it.")
     if cache is not None and plan.model not in REPEATABLE:
@@ -148,16 +149,16 @@ def _check(plan: Plan, ray: str | None, cache: Path | None) -> None:
 def _examine(
     journal: Journal,
     options: Options,
-    made_by: Row,
     processes: int | None,
     on_progress: Progress | None,
     ray: str | None,
     cache: Path | None,
 ) -> None:
     """All pending photos, in processes of this machine or of a cluster."""
-    context = json.dumps([made_by, options.model, options.commercial_only, options.records])
+    conditions = release.conditions()
+    context = json.dumps([conditions, options.model, options.commercial_only, options.records])
     if ray is not None:
-        cluster.examine(ray, journal, options, made_by, processes, on_progress, (cache, context) if cache else None)
+        cluster.examine(ray, journal, options, conditions, processes, on_progress, (cache, context) if cache else None)
         return
     with ExitStack() as stack:
         known = stack.enter_context(closing(Cache(cache, context))) if cache else None

@@ -14,8 +14,8 @@ from typing import IO, Any
 from ...errors import AddressRefused, FacewitnessError, InvalidOption, UnreadableFile
 from ...tools.limits import MAX_BYTES
 
-PROTOCOLS = ("s3", "gs", "gcs", "az", "abfs", "hdfs", "oci", "memory")
-"""Of object stores; ``file://`` is another way to write a path."""
+PROTOCOLS = ("s3", "gs", "gcs", "az", "memory")
+"""Of object stores whose addresses name no host; ``file://`` is another way to write a path."""
 
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://", re.ASCII)
 _LOCAL = "file:///"
@@ -88,12 +88,12 @@ def _below(store: Any, folder: str) -> Iterator[str]:
 def _found(address: str) -> tuple[Any, str]:
     """The file system of an address, and the path in it."""
     protocol = address.partition("://")[0].lower()
-    if protocol not in PROTOCOLS or "::" in address:  # fsspec would follow a chain of addresses
+    if protocol not in PROTOCOLS or "::" in address or "@" in address.split("/")[2]:  # a chain, or an account
         raise AddressRefused(f"Photos and lists are files, or objects of {', '.join(PROTOCOLS)}.")
     try:
         return import_module("fsspec.core").url_to_fs(address)  # type: ignore[no-any-return]
     except ImportError as error:
         raise InvalidOption(
             f"{protocol}:// needs another package: install facewitness[screen], and for s3 s3fs, for gs gcsfs, for az "
-            "adlfs, for oci ocifs."
+            "adlfs."
         ) from error

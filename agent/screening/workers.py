@@ -56,7 +56,7 @@ class Worker:
     """One process; ``take`` gives it a photo, ``receive`` is what it says next.
 
     It says ``("ready",)`` once; of each photo ``("read", sha256, key)``, and then, if ``go_on`` says so,
-    ``("done", row, record, ms)``; or, instead of either, ``("failed", sha256, code, message, ms)``.
+    ``("done", row, record, repeatable, ms)``; or, instead of either, ``("failed", sha256, code, message, ms)``.
 
     Args:
         options: How to examine.
@@ -136,8 +136,7 @@ def _answer(pipe: Connection, photo: Listed, options: Options) -> None:
         references = [_load(path) for path in photo.references]
         pipe.send(("read", sha256, _key([sha256, *(one.sha256 for one in references)])))
         if pipe.recv():
-            row, record = _examined(examined, references, options)
-            pipe.send(("done", row, record, _since(started)))
+            pipe.send(("done", *_examined(examined, references, options), _since(started)))
     except FacewitnessError as error:
         pipe.send(("failed", sha256, error.code, str(error), _since(started)))
     except (EOFError, OSError):  # of the pipe; those of the photo are in the tree of errors
@@ -160,8 +159,8 @@ def _since(started: float) -> float:
     return round((time.perf_counter() - started) * 1000, 2)
 
 
-def _examined(photo: Any, references: list[Any], options: Options) -> tuple[Row, str | None]:
-    """Columns of the verdict, and the whole record if it is wanted."""
+def _examined(photo: Any, references: list[Any], options: Options) -> tuple[Row, str | None, bool]:
+    """Columns of the verdict, the whole record if it is wanted, and whether another try would say the same."""
     from ..examine import examine_all
 
     # A tool may take as long as the photo: what it finds must not depend on how busy the machine is.
@@ -190,4 +189,6 @@ def _examined(photo: Any, references: list[Any], options: Options) -> tuple[Row,
         "scores": scores,
         "record": record.id,
     }
-    return row, record.to_json() if options.records else None
+    lacking = {"failed"} if options.commercial_only else {"failed", "unavailable"}
+    repeatable = not any(item.status in lacking for item in record.evidence)
+    return row, record.to_json() if options.records else None, repeatable

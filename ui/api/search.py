@@ -38,6 +38,9 @@ SOMEONE_ELSE = REFERENCE_LABELS[-1]
 EXAMPLE = {"photo": "/9j/4AAQSkZJRg…", "purpose": "Case 2026/31: who is on the photo at the gate", "limit": 5}
 router = APIRouter(prefix="/v1/people/search", tags=["people"])
 
+MOST = 20
+"""Candidates that are judged, whatever is asked for: so many at most are shown."""
+
 Searcher = Annotated[Principal, Depends(Limited("search"))]
 
 
@@ -54,20 +57,20 @@ async def search(request: Request, searcher: Searcher) -> schemas.Search:
     """
     service: Service = request.app.state.service
     asked = await parsed(request, SearchRequest)
-    return await run_in_threadpool(_search, service, searcher, asked)
+    async with service.searches:
+        return await run_in_threadpool(_search, service, searcher, asked)
 
 
 def _search(service: Service, searcher: Principal, asked: SearchRequest) -> schemas.Search:
     gallery = service.people.gallery(searcher.owner)
     view = _face(service.decoder.load(asked.photo), asked.face)
-    found = gallery.search(view.feature, asked.limit)
-    candidates = list(_candidates(service, searcher.owner, view, found))
+    candidates = list(_candidates(service, searcher.owner, view, gallery.search(view.feature, MOST)))
     people, matches = gallery.people(), sum(candidate.match for candidate in candidates)
     search_id, hits = f"sr_{secrets.token_hex(16)}", len(candidates)
     service.audit.write(
         searcher.id, "person.search", search_id, purpose=asked.purpose, people=people, candidates=hits, matches=matches
     )
-    return _answer(search_id, candidates, people, matches)
+    return _answer(search_id, candidates[: asked.limit], people, matches)
 
 
 def _face(photo: Photo, number: int | None) -> FaceView:
@@ -114,7 +117,9 @@ def _references(store: PeopleStore, name: str) -> list[Reference]:
 def _answer(search_id: str, candidates: list[schemas.Candidate], people: int, matches: int) -> schemas.Search:
     expected = float(f"{people * FALSE_MATCHES:.1g}")
     many = "1 person" if people == 1 else f"{people:,} people"
-    said = f"By likeness alone, {matches} of {many} searched may be who it is." if matches else "Nobody is recognised."
+    least = "at least " if matches == MOST else ""
+    said = f"By likeness alone, {least}{matches} of {many} searched may be who it is."
+    said = said if matches else "Nobody is recognised."
     return schemas.Search(
         id=search_id,
         recognised=matches > 0,

@@ -26,6 +26,9 @@ from .tenants import Tenants
 from .webhooks import Sender
 from .work import Sweeper, Worker
 
+SEARCHES = 2
+"""At a time: the first search of an owner unseals all templates, and others wait for it in threads."""
+
 
 class Service:
     """Database, keys, queue and workers of one process.
@@ -53,7 +56,7 @@ class Service:
         self.signer = Signer(self.database, vault)
         self.metrics = Metrics(self.jobs)
         self.rates = Rates(self.database, settings.rate)
-        self.uploads = asyncio.Semaphore(UPLOADS)
+        self.uploads, self.searches = asyncio.Semaphore(UPLOADS), asyncio.Semaphore(SEARCHES)
         self.wake = threading.Event()
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []

@@ -12,8 +12,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-LEAST = 10.0
-"""Seconds that native code may hold the lock, however short the lease is."""
+LEAST = 120.0
+"""Seconds that native code may hold the lock, however short the lease is: loading a model does on a slow disk."""
 EVERY = 1.0
 
 

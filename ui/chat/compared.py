@@ -30,9 +30,13 @@ class ComparedPeople(PeopleStore):
 
     def templates(self, name: str) -> list[Template]:
         """See ``PeopleStore.templates``; also raises what writing the log raises, and then nothing is compared."""
+        self.tell(name)
+        return super().templates(name)
+
+    def tell(self, name: str) -> None:
+        """Write the line of a person, unless it is there."""
         person = self._people.id(self._principal.owner, name)
         with self._lock:
             if person not in self._told:
                 self._audit.write(self._principal.id, "person.compare", person, chat=True)
                 self._told.add(person)
-        return super().templates(name)

@@ -255,6 +255,8 @@ class Handlers:
     def _asked(self, session: Session, case: Case, found: Found, turn: Turn, report: Report) -> AnswerGiven:
         if session.store is not None:
             session.store.begin()
+            if case.person is not None:  # whose templates the conversation holds, so that any answer may compare
+                session.store.tell(case.person)
         if found.conversation is None:
             found.conversation = self._conversation(session, case, found)
         return found.conversation.ask(turn.question, photos=turn.photos, on_progress=report)
