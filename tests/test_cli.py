@@ -126,6 +126,12 @@ def test_the_exported_schema_is_current() -> None:
     assert json.loads((ROOT / "docs/verdict.schema.json").read_text()) == json_schema()
 
 
+def test_help_loads_nothing_that_takes_long() -> None:
+    program = "import sys, facewitness.ui.cli; print(sorted({'pydantic', 'numpy', 'langgraph'} & {*sys.modules}))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
 def _begun(*command: str) -> subprocess.Popen[str]:
     """It hears interrupts, also where a shell runs the tests in the background, for which it has them ignored."""
     return subprocess.Popen(

@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..agent import chat_models
 from ..errors import InvalidOption
 
 RECIPES = Path(__file__).parents[1] / "finetune" / "recipes"
@@ -137,9 +136,11 @@ def arguments(served: Served) -> list[str]:
 
 def specification(served: Served) -> str:
     """What ``--model`` of the other commands takes; adapters named after a task do it."""
+    from ..agent.chat_models import TASKS  # takes longer to import than all that other commands need
+
     family, side, _ = _family(served.model)
     able = ["vision", *(["tools"] if family.tool_parser else []), f"side={side}"]
-    able += [f"{task}={task}" for task in chat_models.TASKS if task in served.adapters]
+    able += [f"{task}={task}" for task in TASKS if task in served.adapters]
     return f"http://{served.host}:{served.port}/v1#{served.name}?{'&'.join(able)}"
 
 
