@@ -79,6 +79,7 @@ def test_evidence_beside_its_networks(astronaut: Path) -> None:
     found = networks.timed([astronaut], 2)
     assert found["networks"]["median"] > 0
     assert 0 < found["evidence"]["low"] <= found["verdict"]["high"]
+    assert all(taken["low"] > 0 for taken in found["forensic network"].values())
     assert found["share"]["values"] == pytest.approx(
         [a / b for a, b in zip(found["networks"]["values"], found["evidence"]["values"], strict=True)], abs=0.01
     )

@@ -12,12 +12,17 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from ...errors import InvalidOption
 from .rounds import in_turns, spread
+
+if TYPE_CHECKING:
+    from ...tools.image import RGBImage
 
 
 def measure(paths: Sequence[Path], rounds: int) -> dict[str, Any]:
@@ -33,7 +38,7 @@ def _child(paths: Sequence[Path], rounds: int, one_core: bool) -> dict[str, Any]
 
 
 def timed(paths: Sequence[Path], rounds: int) -> dict[str, Any]:
-    """Milliseconds a photo, in this process, and the share of them that the networks need."""
+    """Milliseconds a photo, in this process, the share of them that the networks need, and what a batch would save."""
     from ...agent.examine import examine_all
     from ...tools import alignment, detection, forensic_network, landmarks, sface
     from ...tools.image import load
@@ -59,7 +64,26 @@ def timed(paths: Sequence[Path], rounds: int) -> dict[str, Any]:
     by_photo = {name: [1000 * one / len(photos) for one in seconds] for name, seconds in taken.items()}
     by_photo["verdict"] = [1000 * one / len(photos) for one in whole[1:]]
     shares = [bare / all_ for bare, all_ in zip(by_photo["networks"], by_photo["evidence"], strict=True)]
-    return {name: spread(values, 2) for name, values in by_photo.items()} | {"share": spread(shares, 3)}
+    crops = np.stack([alignment.align_wide(photo.rgb, detection.detect(photo.rgb)[0].points) for photo in photos])
+    return {
+        **{name: spread(values, 2) for name, values in by_photo.items()},
+        "share": spread(shares, 3),
+        "forensic network": _batches(crops, forensic_network.read, rounds),
+    }
+
+
+def _batches(crops: RGBImage, read: Callable[[RGBImage], object], rounds: int) -> dict[str, Any]:
+    """Milliseconds a crop, one after the other and in one batch."""
+
+    def alone(number: int) -> None:
+        for crop in crops:
+            read(crop[None])
+
+    def together(number: int) -> None:
+        read(crops)
+
+    taken = in_turns({"one by one": alone, "in one batch": together}, rounds)
+    return {way: spread([1000 * one / len(crops) for one in seconds], 2) for way, seconds in taken.items()}
 
 
 def main() -> None:

@@ -87,6 +87,8 @@ def _evidence(found: Found, plots: Plots) -> str:
     for cores in ("one core", "all cores"):
         lines += [[f"{what}, {cores}", _span(found[cores][name])] for name, what in names.items()]
         lines.append([f"networks' share of all evidence, {cores}", _span(found[cores]["share"])])
+        batches = found[cores]["forensic network"].items()
+        lines += [[f"forensic network, crops {way}, {cores}", _span(taken)] for way, taken in batches]
         drawn += [_bar(f"{what}, {cores}", found[cores][name], name != "networks") for name, what in names.items()]
     plots["evidence"] = bars("Milliseconds a photo", drawn)
     text = (
