@@ -141,9 +141,7 @@ class Served:
         tokens = (answer.response_metadata.get("logprobs") or {}).get("content")
         if not tokens:
             raise ModelUnavailable("The server gives no probabilities of tokens.")
-        choices = _after(opening, tokens)["top_logprobs"]
-        # What was taught begins each answer with one token, and keeps to its case.
-        return _by_answer(look, choices, _spelled, str) if taught else _by_answer(look, choices, _summed, str.lower)
+        return _by_answer(look, _after(opening, tokens)["top_logprobs"], taught)
 
 
 def _after(opening: str, tokens: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -166,16 +164,15 @@ def _spelled(said: Sequence[tuple[str, float]]) -> float:
     return max(p for token, p in said if len(token) == longest)
 
 
-def _by_answer(
-    look: Look,
-    choices: Sequence[dict[str, Any]],
-    join: Callable[[Sequence[tuple[str, float]]], float],
-    case: Callable[[str], str],
-) -> dict[str, float]:
-    """What the probabilities of the tokens that begin one answer and no other come to, scaled to 1."""
+def _by_answer(look: Look, choices: Sequence[dict[str, Any]], taught: bool) -> dict[str, float]:
+    """What the probabilities of the tokens that begin one answer and no other come to, scaled to 1.
+
+    What was taught begins each answer with one token, and keeps to its case.
+    """
+    join = _spelled if taught else _summed
     found: dict[str, list[tuple[str, float]]] = {answer: [] for answer in look.answers}
     for choice in choices:
-        begun = case(choice["token"].strip())
+        begun = choice["token"].strip() if taught else choice["token"].strip().lower()
         meant = [answer for answer in look.answers if begun and answer.startswith(begun)]
         meant = [answer for answer in meant if answer.split()[0] == begun] or meant  # "a" also begins "anger"
         if len(meant) == 1:

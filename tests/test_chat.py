@@ -375,6 +375,7 @@ def test_who_compares_with_whom_in_the_chat_is_audited(
     assert lines(act("ask", question="Yes.")) == told("Ada")
     assert lines(act("person", value="Ada")) == told("Ada")
     assert session.case is not None and session.case.record is not None and session.case.record.comparison is not None
+    assert [lines(act("ask", question="Is it the same person?")) for _ in range(2)] == [told("Ada")] * 2
     assert lines(act("person", value="Nobody")) == told("Nobody")  # as in the API
     service.audit.verify()
 
