@@ -15,6 +15,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from ...errors import InvalidOption
+from ..sqlite import write_ahead
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
@@ -62,6 +63,7 @@ def _sqlite(path: Path) -> BaseCheckpointSaver[Any]:
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         connection = sqlite3.connect(path, check_same_thread=False)
+        write_ahead(connection)  # LangGraph's own try is not repeated
         opened = Sqlite(connection, serde=_serde())
         opened.setup()
     except (OSError, sqlite3.Error) as error:

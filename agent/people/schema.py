@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from ...errors import StoreCorrupt, StoreError
+from ..sqlite import write_ahead
 
 BUSY_SECONDS = 10.0
 
@@ -58,7 +59,6 @@ _PRAGMAS = (
     "PRAGMA secure_delete = ON",  # freed cells and pages are overwritten with zeros
     "PRAGMA temp_store = MEMORY",  # VACUUM leaves no copy in a temporary folder
     "PRAGMA foreign_keys = ON",
-    "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
 )
 
@@ -80,6 +80,7 @@ def connect(file: Path) -> Iterator[sqlite3.Connection]:
             db.text_factory = partial(str, encoding="utf-8", errors="replace")  # so that damage fails authentication
             for pragma in _PRAGMAS:
                 db.execute(pragma)
+            write_ahead(db)
             _migrate(db)
             yield db
     except sqlite3.OperationalError as error:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ...errors import InvalidOption
+from ..sqlite import write_ahead
 from .journal import Row
 
 FILE = "screened.sqlite3"
@@ -44,8 +45,8 @@ class Cache:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             # Every statement is a transaction of its own.
             self._database = sqlite3.connect(folder / FILE, timeout=BUSY_SECONDS, isolation_level=None)
-            for pragma in ("journal_mode=WAL", "synchronous=NORMAL"):
-                self._database.execute(f"PRAGMA {pragma}")
+            write_ahead(self._database)
+            self._database.execute("PRAGMA synchronous=NORMAL")
             self._database.execute(
                 "CREATE TABLE IF NOT EXISTS results (key TEXT PRIMARY KEY, row TEXT NOT NULL, record TEXT)"
             )

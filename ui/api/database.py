@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from ...agent.sqlite import write_ahead
 from ...errors import DatabaseUnusable
 from .settings import Settings
 
@@ -31,7 +32,6 @@ _PRAGMAS = (
     "PRAGMA secure_delete = ON",  # freed cells and pages are overwritten with zeros
     "PRAGMA temp_store = MEMORY",
     "PRAGMA foreign_keys = ON",
-    "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",  # an accepted job outlives a power cut
 )
 
@@ -114,6 +114,7 @@ def _prepare(connection: Any, file: Path | None) -> None:
     connection.isolation_level = None
     for pragma in _PRAGMAS:
         connection.execute(pragma)
+    write_ahead(connection)
     if file is not None:
         os.chmod(file, 0o600)
 
