@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, cast
 
-import cv2
 import numpy as np
 import pytest
 from langchain_core.language_models import BaseChatModel
@@ -14,20 +13,22 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 
 from facewitness.agent import grounding
+from facewitness.agent.sight import Look, Looker
 from facewitness.agent.verdict import Claim
-from facewitness.errors import InvalidOption, ModelUnavailable
+from facewitness.errors import InvalidOption, ModelAnswerInvalid, ModelUnavailable
 from facewitness.finetune.data import assess, cues, sight, teacher
 from facewitness.finetune.data.phrasing import answer
 from facewitness.finetune.data.sample import Sample
 from facewitness.finetune.data.sight import Made
 from facewitness.tools.evidence import Evidence
+from facewitness.tools.face import Floats
+from facewitness.tools.image import RGBImage
 
 
 class Scripted(BaseChatModel):
-    """Answers by a function of the messages; says that it sees."""
+    """Answers by a function of the messages."""
 
     reply: Callable[[list[BaseMessage]], str]
-    metadata: dict[str, Any] | None = {"facewitness": {"vision": True}}
 
     @property
     def _llm_type(self) -> str:
@@ -48,33 +49,45 @@ def made(is_forged: bool) -> Made:
     return Made(rgb, base, mask, label, "x", ("a",), "frll")
 
 
-def looks(messages: list[BaseMessage]) -> str:
-    """Sees colour, whatever else it is asked says yes."""
-    question, picture = (part for part in messages[0].content)
-    assert isinstance(question, dict) and isinstance(picture, dict)
-    if "colour" not in question["text"]:
-        return "Yes."
-    data = base64.b64decode(picture["image_url"]["url"].partition(",")[2])
-    rgb = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    assert rgb is not None
-    return "Yes, it does." if int(np.ptp(rgb)) > 40 else "no"
+class Sees:
+    """A looker that sees colour; whatever else it is asked, it says ``otherwise``, or nothing to the point."""
+
+    def __init__(self, otherwise: float | None) -> None:
+        self.otherwise = otherwise
+
+    def probabilities(self, look: Look, faces: Sequence[RGBImage], soft: Floats | None = None) -> dict[str, float]:
+        (face,) = faces
+        if "colour" in look.question:
+            yes: float | None = 0.2 + float(face.std()) / 100  # never above a half
+        else:
+            yes = self.otherwise
+        if yes is None:
+            raise ModelAnswerInvalid("neither")
+        return {"yes": yes, "no": 1 - yes}
 
 
 def test_the_cue_that_a_model_sees_is_strong_and_the_others_are_not() -> None:
-    ranks = assess.assess(Scripted(reply=looks), [made(n % 2 == 0) for n in range(20)])
+    ranks = assess.assess(cast("Looker", Sees(0.9)), [made(n % 2 == 0) for n in range(20)])
     assert [rank.cue for rank in ranks if rank.strong] == ["colour"]
     assert ranks[0].auc == 1.0
     assert {rank.auc for rank in ranks[1:]} == {0.5}
 
 
-def test_an_unclear_answer_is_counted_and_a_blind_model_refused() -> None:
+def test_an_unclear_answer_is_counted() -> None:
     pictures = [made(n % 2 == 0) for n in range(6)]
-    ranks = assess.assess(Scripted(reply=lambda messages: "Perhaps."), pictures)
-    assert all((rank.unclear, rank.auc, rank.strong) == (6, 0.5, False) for rank in ranks)
-    with pytest.raises(InvalidOption, match="sees"):
-        assess.assess(Scripted(reply=looks, metadata=None), pictures)
+    _, *others = assess.assess(cast("Looker", Sees(None)), pictures)
+    assert all((rank.unclear, rank.auc, rank.strong) == (6, 0.5, False) for rank in others)
     with pytest.raises(InvalidOption, match="both"):
-        assess.assess(Scripted(reply=looks), pictures[:1])
+        assess.assess(cast("Looker", Sees(0.9)), pictures[:1])
+
+
+def test_a_model_that_sees_nothing_is_not_assessed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    given = ["assess", "--data", str(tmp_path), "--out", str(tmp_path / "cues.json"), "--model"]
+    for spec in ("none", "http://127.0.0.1:9/v1#blind"):
+        monkeypatch.setattr("sys.argv", [*given, spec])
+        with pytest.raises(SystemExit, match="a model that sees"):
+            assess.main()
+    assert not list(tmp_path.iterdir())
 
 
 def test_cues_are_measured_against_the_untouched_photo() -> None:
