@@ -79,7 +79,7 @@ def _remote(spec: str) -> BaseChatModel:
         usable = False
     if not usable or not re.fullmatch(_NAME, name):
         raise InvalidOption(f"The language model's specification cannot be used; {_FORMS}.")
-    if parts.username or parts.query:
+    if parts.username or parts.password or parts.query:
         raise InvalidOption("The server's address may hold no user, password or query; the key is FACEWITNESS_API_KEY.")
     from .served_model import served
 

@@ -32,7 +32,7 @@ class SentenceTold(BaseCallbackHandler):
 
 
 class AnswerTold(BaseCallbackHandler):
-    """Tells the sentences of an answer in JSON (``explain.FORM``), of which only the beginning is known."""
+    """Tells the sentences of an answer in JSON, of which only the beginning is known."""
 
     def __init__(self, told: Told) -> None:
         self._told, self._json = told, ""

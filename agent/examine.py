@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -128,7 +129,8 @@ def examine_all(
         thread: Name of the run there. One that was interrupted, by the end of its process too, goes on where it
             stopped, and one that has ended gives its records again; photo, references and options are given as they
             were. No tool whose evidence is kept runs again, and overlays of those that ran before are not drawn.
-        tool_seconds: After this long a tool, or a look, is given up, which the evidence says.
+        tool_seconds: After this long a tool, or a look, is given up, which the evidence says. It may go on in a thread;
+            a program that ends meanwhile should end by ``os._exit``, as native code aborts at the interpreter's end.
         people: Where the person is enrolled; the store of this machine's user by default.
     """
     started = time.perf_counter()
@@ -162,7 +164,12 @@ def examine_all(
         "question": relevance.clean(question),
         "face": face,
         "all_faces": all_faces,
-        "options": {"commercial_only": commercial_only, "templates": _templates(compared), "tools": [*tools()]},
+        "options": {
+            "commercial_only": commercial_only,
+            "templates": _templates(compared),
+            "model": None if writer is None else chat_models.describe(writer).name,
+            "tools": [*tools()],
+        },
     }
     state = _run(_drive(request, context, on_progress, checkpointer, thread))
     records = tuple(Record.model_validate(record) for record in state["records"])
@@ -223,9 +230,10 @@ def _checked(kept: dict[str, Any], request: Request) -> dict[str, Any]:
     return kept
 
 
-def _templates(references: Sequence[Reference]) -> int:
-    """How many references are stored templates, which have no photo to be named by."""
-    return sum(reference.view is None for reference in references)
+def _templates(references: Sequence[Reference]) -> str | None:
+    """Digest of the references that are stored templates, which have no photo to be named by."""
+    stored = [reference.feature.tobytes() for reference in references if reference.view is None]
+    return hashlib.sha256(b"".join(stored)).hexdigest() if stored else None
 
 
 @cache

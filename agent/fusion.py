@@ -61,7 +61,8 @@ class Calibration:
     ) -> dict[str, float]:
         """Probabilities of the three labels at a cosine.
 
-        The cosine tells the person, or a forgery of them, from someone else. Parts that differ tell a forgery from the
+        The cosine tells the person, or a forgery of them, from someone else, of whom as many photos are taken to be
+        forged beforehand: traces of a forgery do not say of whom it is. Parts that differ tell a forgery from the
         person; parts that agree do not make the person likelier, since no forgery was compared with a photo of
         another day when they were fitted.
 
@@ -82,7 +83,8 @@ class Calibration:
             odds[forgery] = max(odds[forgery], both * unlike / (alike + unlike))
             odds[person] = both - odds[forgery]
         odds[forgery] *= forged * gained[0]
-        odds[other] *= gained[1]
+        share = self.prior[forgery] / (self.prior[person] + self.prior[forgery])
+        odds[other] *= (1 - share + share * forged) * gained[1]
         return {label: odd / sum(odds) for label, odd in zip(REFERENCE_LABELS, odds, strict=True)}
 
 
@@ -161,7 +163,7 @@ def _likeness(label: str, like_person: bool, cosine: str) -> tuple[Reason, ...]:
         return (Reason("identity.differs", f"{cosine} is in the range of other people."),)
     if label == PERSON:
         return (Reason("identity.matches", f"{cosine} is in the range of the person's own photos."), RARE)
-    if label == FORGERY or like_person:
+    if like_person:
         text = f"{cosine} is in the range of the person's own photos, and of forgeries of the person too."
         return (Reason("identity.matches", text),)
     text = f"{cosine} lies where the person, forgeries of the person and other people overlap."

@@ -85,7 +85,7 @@ def _clauses_fault(
     used: set[str | None] = set()
     on_decision = False
     for clause in matching.clauses_of(parts):
-        if not any(part.tokens or part.dangling for part in clause):
+        if not any(part.tokens or part.silent for part in clause):
             continue
         saying, decided = matching.supporting(clause, evidence), bool(matching.supporting(clause, verdict))
         if not saying and not decided:

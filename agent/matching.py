@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import zip_longest
 
 from .printed import equal, unprinted
 from .sources import Source
@@ -16,7 +17,11 @@ _ABSENCE_WORDS = frozenset(
 )
 
 _LIMITING = frozenset(("left", "right", "order+", "order-"))
-_HEDGES = frozenset(stem(word) for word in "probability probably likely perhaps possibly may might can could".split())
+_HEDGES = frozenset(
+    stem(word) for word in "probability probably likely perhaps possibly may might can could if whether nothing".split()
+)
+_REPORTS = frozenset(stem(word) for word in "claim declare name".split())
+_THAT = Token("word", "that", False, 0)
 
 
 def clauses_of(parts: Sequence[Segment]) -> list[list[Segment]]:
@@ -46,7 +51,9 @@ def supporting(clause: list[Segment], sources: list[Source]) -> set[str | None]:
     found: set[str | None] = set()
     for subject in subjects:
         joined = Segment(
-            tuple(replace(t, segment=0) for t in (*subject, *predicate)), len(subject), clause[end].dangling
+            tuple(replace(t, segment=0, denied=clause[end].dangling) for t in (*subject, *predicate)),
+            len(subject),
+            clause[end].dangling,
         )
         one = {source.id for source in sources if _says(source, [joined, *clause[end + 1 :]])}
         if not one or not subject:
@@ -59,20 +66,49 @@ def _says(source: Source, clause: list[Segment]) -> bool:
     tokens = [token for part in clause for token in part.tokens]
     if any(part.dangling for part in clause) and not (source.missing or any(part.dangling for part in source.parts)):
         return False
-    if source.bound and not any(token.kind == "label" and token.text == source.label for token in tokens):
+    if any(part.silent and all(part.text != other.text for other in source.parts) for part in clause):
         return False
-    if source.bound and not (
-        any(t.kind == "number" for t in tokens) and any(t.text == stem("probability") for t in tokens)
-    ):
+    if source.bound and not _is_probability(tokens):
         return False
     return (
         all(_known(token, source) for token in tokens)
+        and _is_measured(clause, source)
         and _labels_agree(clause, source)
         and _in_order([t for t in tokens if t.kind in ("number", "polar")], source)
         and all(_beside(part, source) for part in clause)
         and _with_its_condition(clause, source)
         and _with_what_limits_it(tokens, source)
     )
+
+
+def _is_probability(tokens: Sequence[Token]) -> bool:
+    """A number is given, and every label stands right after "probability": of it, or that it is so."""
+    labels = [place for place, token in enumerate(tokens) if token.kind == "label"]
+    before = [tokens[place - 1] for place in labels if place and tokens[place - 1].segment == tokens[place].segment]
+    named = [token for token in before if token.text == stem("probability")]
+    return any(token.kind == "number" for token in tokens) and 0 < len(labels) == len(named)
+
+
+def _is_measured(clause: Sequence[Segment], source: Source) -> bool:
+    """A number is the value, is said with all the others of its segment, or counts the same things ("3 references").
+
+    "92 of 100" does not say that it is 100.
+    """
+    if not source.values:
+        return True
+    ours = [token for part in clause for token in part.tokens if token.kind == "number"]
+    printed = [[token for token in part.tokens if token.kind == "number"] for part in source.parts]
+    whole = [n for part in printed if all(any(equal(one, n, source) for one in ours) for n in part) for n in part]
+    partly = [n for part in printed for n in part if n not in whole]
+    values = [Token("number", str(sign * source.values[0]), False, 0) for sign in (1, -1)]
+    for part in clause:
+        for token, things in zip_longest(part.tokens, part.tokens[1:]):
+            if not any(_alike(token, n, source) for n in partly):
+                continue
+            counts = things is not None and things.kind == "word" and _has_unit(token, ("word", things.text), source)
+            if not counts and not any(_alike(token, n, source) for n in (*whole, *values)):
+                return False
+    return True
 
 
 def _known(token: Token, source: Source) -> bool:
@@ -82,10 +118,10 @@ def _known(token: Token, source: Source) -> bool:
         )
     if token.kind == "word" and source.missing and (token.text in _ABSENCE_WORDS or token.text in source.extra):
         return True
-    if token.kind == "word" and token.text in source.extra and not token.negated:
-        return all(not other.negated for other in source.tokens if other.text == token.text)
+    if token.kind == "word" and token.text in source.extra and not (token.negated or token.denied):
+        return not any(other.negated or other.denied for other in source.tokens if other.text == token.text)
     signed = [other for other in source.tokens if other.text == token.text and other.kind == token.kind]
-    return any(other.negated == token.negated for other in signed)
+    return any(other.negated == token.negated and (source.missing or other.denied == token.denied) for other in signed)
 
 
 def _labels_agree(clause: list[Segment], source: Source) -> bool:
@@ -109,7 +145,7 @@ def _between_same(tokens: Sequence[Token], place: int, source: Source) -> bool:
             return any(
                 ours == _neighbours(source.tokens, n, inside)
                 for n, other in enumerate(source.tokens)
-                if other == replace(tokens[place], segment=other.segment)
+                if _alike(tokens[place], other, source)
             )
     return False
 
@@ -126,35 +162,54 @@ def _with_what_limits_it(ours: Sequence[Token], source: Source) -> bool:
     """Nothing is said without the word before it that limits it in the source.
 
     A side or a comparative limits the next word ("left eye", "less like"), a negated word the negated ones after it
-    ("no clear traces"), a hedge all that follows in its segment ("probability that …").
+    ("no clear traces"), a hedge all that follows in its segment ("probability that …"), and so does a share at its
+    beginning ("0 % of …"). Without a hedge, the last word before a "that" limits what follows it ("EXIF says that …").
+    What is declared or named, or a measured mean, limits the segments without a verb that follow too ("declare the
+    source X (made by …)").
     """
-    said = {(token.kind, token.text) for token in ours if token.kind != "number"}
-    used = [any(_alike(token, other, source) for token in ours) for other in source.tokens]
-    for place, other in enumerate(source.tokens):
-        if not used[place] or any(_free(other, n, source) for n in range(len(source.tokens)) if n != place):
-            continue
-        if not all((t.kind, t.text) in said for t in _limits(place, source)):
-            return False
-    return True
+    words = [*ours, _THAT] if any(token.relative for token in ours) else ours
+    said = {(token.kind, token.text) for token in words if token.kind != "number"}
 
+    def free(place: int) -> bool:
+        return all(
+            (limit.kind, limit.text) in said or any(_alike(token, limit, source) for token in ours)
+            for limit in _limits(place, source)
+        )
 
-def _free(token: Token, place: int, source: Source) -> bool:
-    """Whether the same word stands at another place of the source, with nothing that limits it."""
-    other = source.tokens[place]
-    return (other.kind, other.text, other.negated) == (token.kind, token.text, token.negated) and not _limits(
-        place, source
-    )
+    theirs = [[n for n, other in enumerate(source.tokens) if _alike(token, other, source)] for token in ours]
+    return all(any(map(free, places)) for places in theirs if places)
 
 
 def _limits(place: int, source: Source) -> list[Token]:
     token = source.tokens[place]
     before = [other for other in source.tokens[:place] if other.segment == token.segment]
-    found = [] if source.label is not None else [other for other in before if other.text in _HEDGES]
+    found = _hedges(before, token, source)
     if token.kind == "word":
         found += [other for other in before[-1:] if other.kind == "polar" and other.text in _LIMITING]
     if token.negated:
         found += [other for other in before if other.negated and other.kind == "word"]
+    if token.text not in _REPORTS:
+        found += [other for n, other in enumerate(source.tokens[:place]) if _reports(n, place, source)][-1:]
     return found
+
+
+def _hedges(before: list[Token], token: Token, source: Source) -> list[Token]:
+    found = [] if source.label is not None else [other for other in before if other.text in _HEDGES]
+    found += [other for other in before[:1] if other.percent]
+    if token.relative and not found:
+        found = [other for other in before if other.kind == "word" and not other.relative][-1:] or [_THAT]
+    return found
+
+
+def _reports(place: int, other: int, source: Source) -> bool:
+    """Whether what stands at the other place is only declared, named, or a mean: of what was measured, not of photos.
+
+    The mean of so many photos is followed by a whole number.
+    """
+    token, after = source.tokens[place : place + 2]
+    between = source.parts[token.segment + 1 : source.tokens[other].segment + 1]
+    mean = token.text == "mean" and after.kind == "number" and "." in after.text
+    return (mean or token.text in _REPORTS) and all(part.verb is None for part in between)
 
 
 def _at(tokens: Sequence[Token], place: int) -> tuple[str, str] | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import threading
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -15,6 +14,7 @@ from langgraph.runtime import Runtime
 from threadpoolctl import threadpool_limits
 
 from ..tools.evidence import Evidence, without_value
+from . import abandoned
 from .state import Context, State, Task, to_json
 
 # Tools run at the same time, so BLAS needs no threads of its own; OpenBLAS's can hang for good beside OpenVINO's.
@@ -56,7 +56,7 @@ async def in_thread(function: Callable[[], T]) -> T:
         else:
             _from_thread(loop, partial(settle, future.set_result, result))
 
-    threading.Thread(target=work, daemon=True).start()
+    abandoned.begin(work)
     return await future
 
 
@@ -76,9 +76,7 @@ def within(seconds: float, function: Callable[[], T]) -> T:
         except BaseException as error:  # noqa: BLE001 - handed to the caller
             failed.append(error)
 
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    thread.join(max(seconds, 0))
+    abandoned.begin(work).join(max(seconds, 0))
     if failed:
         raise failed[0]
     if not result:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Kind = Literal["word", "number", "label", "polar", "unit"]
@@ -15,7 +15,7 @@ with as into onto about between within is are was were be been being has have ha
 therefore taken together given while whereas although because but however moreover further furthermore additionally in
 addition overall next too both photo photograph picture image file face faces facial s measurement
 measure finding find found result evidence value tool tools reading report show give gave read state stand describe
-note see seen say lie come put make equal among such question ask asked answer regarding concerning
+note see seen say make among such question ask asked answer regarding concerning
 measured examination examine compare compared observation observe detect estimate estimated"""
 
 # Opposites. In the first table "not A" says B; in the second it does not (not left is not right).
@@ -76,9 +76,11 @@ _NUMBER = re.compile(r"[-+]?[0-9]+(?:\.[0-9]+)?")
 _BREAKS = re.compile(r"\s*[,;:()]\s*|\s+(?:and|but|while|whereas|although|because|so)\s+|\s+[-\u2013\u2014]+\s+")
 _VERBS = frozenset(
     """is are was were be has have had do does shows show gives gave lies rests exceeds matches agree agrees could
-        cannot can decide decides differ differs display displays supports points stands equals falls""".split()
+        cannot can decide decides differ differs display displays follow follows supports points stands equals
+        falls""".split()
 )
 _CONDITION = re.compile(r"(?:where|when|if|unless|otherwise|until|should)\b")
+_RELATIVES = frozenset(("that", "which", "who"))
 _BOUND = re.compile(r"(?:above|below|over|under|from|at|up|beyond|outside|within)\b")
 _QUOTED = re.compile(r"\"([^\"]*)\"|\u201c([^\u201d]*)\u201d")
 
@@ -93,6 +95,8 @@ class Token:
         negated: Whether an odd number of negations stands before it in its segment.
         segment: Number of the segment, counted through the sentence.
         percent: For a number: whether it is printed as per cent.
+        denied: Whether a negation after it denies it ("the surroundings do not show it").
+        relative: Whether it stands after a "that" which is not the segment's first word ("EXIF says that …").
     """
 
     kind: Kind
@@ -100,6 +104,8 @@ class Token:
     negated: bool
     segment: int
     percent: bool = False
+    denied: bool = False
+    relative: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +117,20 @@ class Segment:
         verb: Index in ``tokens`` of the first token after the first verb; None without a verb.
         dangling: A negation that negates no token.
         conditional: It states what would hold under a condition ("where …", "above 4.5 px it cannot …").
+        text: The words, glue and all.
     """
 
     tokens: tuple[Token, ...]
     verb: int | None
     dangling: bool
     conditional: bool = False
+    text: str = ""
+
+    @property
+    def silent(self) -> bool:
+        """Whether it says something in glue and "nothing" alone: "the face was found in this photo"."""
+        bare = all(token.text == stem("nothing") for token in self.tokens)
+        return bare and (self.verb is not None or self.dangling)
 
 
 def stem(word: str) -> str:
@@ -160,6 +174,7 @@ def segments(text: str, start: int = 0) -> list[Segment]:
     """A normalised sentence, without quotations, as segments."""
     text = re.sub(r"\bau (\d+)", r"au\1", text)
     text = re.sub(r"n't\b", " not", text.replace("can't", "cannot").replace("per cent", "percent"))
+    text = text.replace("one another", "each other")  # no number
     text = re.sub(r"\((\w+)\)", r"\1", text)  # a short name in brackets does not end what a "no" reaches
     text = text.replace("<", " ")  # from here on it marks a label
     for pattern, label in _LABELS:
@@ -180,8 +195,11 @@ def _segment(text: str, number: int) -> Segment:
     verb: int | None = None
     negations, since = 0, 99
     dangling = False
-    for raw in _TOKEN.findall(text):
+    opened: list[int] = []  # the tokens at which relative clauses begin
+    for word, raw in enumerate(_TOKEN.findall(text)):
         raw = _NUMBER_WORDS.get(raw, raw)
+        if raw in _RELATIVES and word:
+            opened.append(len(tokens))
         if raw in _NEGATORS:
             # "Neither A nor B" denies both.
             negations, since = (negations + 1 if since <= _SCOPE and raw != "nor" else 1), 0
@@ -201,7 +219,9 @@ def _segment(text: str, number: int) -> Segment:
             tokens.append(token)
             dangling = dangling and since > _SCOPE
     conditional = bool(_CONDITION.match(text)) or (verb is not None and bool(_BOUND.match(text)))
-    return Segment(tuple(tokens), verb, dangling, conditional)
+    first, last = (opened[0], opened[-1]) if opened else (len(tokens), 0)
+    marked = (replace(t, denied=dangling and n >= last, relative=n >= first) for n, t in enumerate(tokens))
+    return Segment(tuple(marked), verb, dangling, conditional, text)
 
 
 _SCOPE = 6  # words after "not" that it reaches within its segment

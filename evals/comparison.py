@@ -1,11 +1,13 @@
 """Two systems on the same samples: paired differences, and whether the second is worse.
 
-A difference is taken in the same draws of people or videos for both; labels are compared by McNemar's exact test.
+A difference is taken in the same draws of people or videos for both. Labels are compared by McNemar's exact test, in
+which a person or video counts once, for the system that alone was right more often: frames of a video err together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,7 +55,8 @@ class Comparison:
         samples: Scored by both.
         only_first, only_second: Scored by one of them alone.
         differences: Of figures.
-        mcnemar: Labels that only the first, and only the second, gave right; and the two-sided p.
+        mcnemar: Labels that only the first, and only the second, gave right; and the two-sided p, see the module.
+        lost: The second scores surely fewer samples, by the same test of those that one of them alone scored.
     """
 
     samples: int
@@ -61,18 +64,13 @@ class Comparison:
     only_second: int
     differences: tuple[Difference, ...]
     mcnemar: tuple[int, int, float]
+    lost: bool
 
     @property
     def regressed(self) -> bool:
         """Whether the second is surely worse: in a figure, in its labels, or in what it can score."""
         first, second, p = self.mcnemar
         return any(one.worse for one in self.differences) or (p < LEVEL and second < first) or self.lost
-
-    @property
-    def lost(self) -> bool:
-        """Whether the second scores surely fewer samples, by the exact test of those that one of them alone scored."""
-        alone = self.only_first + self.only_second
-        return self.only_second < self.only_first and float(binomtest(self.only_first, alone).pvalue) < LEVEL
 
     def to_json(self) -> dict[str, Any]:
         """Plain types."""
@@ -119,20 +117,26 @@ def paired(
         raise InvalidOption("The two runs share no sample that both could score.")
     one, other = ([rows[id_] for id_ in both] for rows in (ours, theirs))
     differences = (*_labels(one, other, rounds), *_scores(one, other, names, rounds))
-    return Comparison(
-        len(both),
-        len((ready[0] - ready[1]) & theirs.keys()),
-        len((ready[1] - ready[0]) & ours.keys()),
-        differences,
-        _mcnemar(one, other),
-    )
+    alone = (ready[0] - ready[1]) & theirs.keys(), (ready[1] - ready[0]) & ours.keys()
+    fewer = _sign([(ours[id_].item.cluster, 1 if id_ in alone[0] else -1) for id_ in alone[0] | alone[1]])
+    lost = len(alone[1]) < len(alone[0]) and fewer < LEVEL
+    return Comparison(len(both), len(alone[0]), len(alone[1]), differences, _mcnemar(one, other), lost)
 
 
 def _mcnemar(first: Sequence[Row], second: Sequence[Row]) -> tuple[int, int, float]:
     hits = [[bool(right(*row)) for row in rows] for rows in (first, second)]
-    only = [sum(a and not b for a, b in zip(*way, strict=True)) for way in (hits, hits[::-1])]
-    p = float(binomtest(only[0], sum(only)).pvalue) if sum(only) else 1.0
-    return only[0], only[1], p
+    gained = [a - b for a, b in zip(*hits, strict=True)]
+    p = _sign(zip((row.item.cluster for row in first), gained, strict=True))
+    return gained.count(1), gained.count(-1), p
+
+
+def _sign(gained: Iterable[tuple[str, int]]) -> float:
+    """Two-sided p of the exact sign test over clusters: how many gain in sum, against how many lose."""
+    sums: Counter[str] = Counter()
+    for cluster, gain in gained:
+        sums[cluster] += gain
+    better, worse = sum(total > 0 for total in sums.values()), sum(total < 0 for total in sums.values())
+    return float(binomtest(better, better + worse).pvalue) if better + worse else 1.0
 
 
 def _labels(first: Sequence[Row], second: Sequence[Row], rounds: int) -> tuple[Difference, ...]:

@@ -153,7 +153,8 @@ def main() -> None:
     options = parser.parse_args()
     load = os.getloadavg()[0]
     found = {
-        "command": f"python -m facewitness.evals.screening --count {options.count} --long {options.long}",
+        "command": "python -m facewitness.evals.screening "
+        f"--count {options.count} --long {options.long} --rounds {options.rounds} --processes {options.processes}",
         "machine": {"cores": len(cores()), "processor": platform.machine(), "load_before": round(load, 2)},
         "photos": options.count,
         "rates": rates(spread(options.photos, options.count), options.processes, options.rounds),

@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
 SYSTEMS = ("agent", "tools", "vlm", "blind", "told", "turned", "similarity", "constant")
-BASELINES = ("similarity", "tools", "vlm", "constant")
-"""Always beside the system that is evaluated."""
 CALIBRATED = ("agent", "tools", "vlm", "blind", "told", "turned")
 """Those whose score is a probability."""
 EVEN = 0.5

@@ -165,6 +165,19 @@ def test_an_interrupt_when_all_is_said_changes_nothing(astronaut: Path) -> None:
     assert (process.returncode, stderr) in ((0, ""), (130, "facewitness: interrupted\n"))
 
 
+@pytest.mark.parametrize("left", [True, False])
+def test_a_tool_that_still_runs_is_not_there_when_the_interpreter_winds_down(left: bool) -> None:
+    """Native code in it would abort the process, whatever the command has to say."""
+    program = (
+        "import atexit, sys, time; from facewitness.agent import abandoned; from facewitness.ui import cli\n"
+        "abandoned.begin(lambda: time.sleep(60 * int(sys.argv.pop())))\n"
+        "atexit.register(print, 'wound down'); time.sleep(0.1); cli.main()"
+    )
+    command = [sys.executable, "-c", program, "models", "list", str(int(left))]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    assert (done.returncode, "smollm2" in done.stdout, "wound down" in done.stdout) == (0, True, not left)
+
+
 @pytest.mark.parametrize("arguments", [["graph"], ["--help"], ["examine", ROOT / "examples/astronaut.jpg", "--json"]])
 def test_closed_output_is_an_output_error(arguments: list[object], tmp_path: Path) -> None:
     more = ["--model", "none", "--out", tmp_path] if "examine" in arguments else []

@@ -353,6 +353,23 @@ def test_losing_samples_is_a_regression() -> None:
     assert found.only_first == 20 and found.lost and found.regressed
 
 
+def test_frames_of_a_video_do_not_count_as_so_many_samples() -> None:
+    """Equally good systems, whose errors are those of whole videos, differ by chance alone."""
+
+    def frames(seed: int) -> list[Row]:
+        right = np.random.default_rng(seed).random(20) < 0.7
+        return [
+            Row(Item(f"{video}.{frame}", "forgery", (), "manipulated", cluster=str(video)), Answer(label, score=None))
+            for video in range(20)
+            for label in ["manipulated" if right[video] else AUTHENTIC]
+            for frame in range(30)
+        ]
+
+    systems = ("tools", "tools")
+    found = [comparison.paired(frames(seed), frames(seed + 1000), systems, 200).regressed for seed in range(40)]
+    assert sum(found) <= 4
+
+
 def test_mcnemar_is_the_exact_binomial_test() -> None:
     first = [forgery(n, True, 0.9 if n >= 9 else 0.1) for n in range(30)]
     second = [forgery(n, True, 0.9 if n != 20 else 0.1) for n in range(30)]

@@ -107,6 +107,15 @@ def test_a_stranger_stays_someone_else_whatever_the_traces() -> None:
     assert _at(0.02, traces=ALARMED).label in (OTHER, INCONCLUSIVE)
 
 
+@pytest.mark.parametrize("value", [0.15, 0.23, 0.31, 0.36])
+def test_a_forged_photo_of_somebody_else_is_no_forgery_of_the_person(value: float) -> None:
+    """Traces say that the photo is forged, not of whom it is."""
+    forged = _at(value, traces=_detectors(0.9999, 0.9999, 0.9999))
+    assert forged.label in (OTHER, INCONCLUSIVE)
+    assert forged.probabilities[FORGERY] < 0.8
+    assert "identity.matches" not in _codes(forged)
+
+
 def test_traces_that_were_not_measured_say_so_and_weigh_nothing() -> None:
     decision = _at(0.6, traces=(replace(SILENT, id="e10"),))
     assert _codes(decision) == ["identity.matches", "forgery.not_measured"]

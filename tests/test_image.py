@@ -16,9 +16,10 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageOps
+from PIL import Image, ImageCms, ImageOps
 
 from facewitness.errors import InputError, TruncatedImage, UnreadableFile
+from facewitness.tools.containers import inspect
 from facewitness.tools.image import Photo, load
 
 from .hostile_files import (
@@ -141,6 +142,20 @@ def test_orientation(kind: str, orientation: int) -> None:
     assert np.array_equal(photo.rgb, expected)
     assert photo.rgb.flags.c_contiguous
     assert not photo.rgb.flags.writeable
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_the_decoder_sees_no_metadata(kind: str) -> None:
+    """Nor its announcement; the picture is the same without."""
+    exif = Image.Exif()
+    exif[0x010E] = "a description"
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    data = encode(kind, exif=exif, xmp=b"<x:xmpmeta/>", icc_profile=profile)
+    given = inspect(data, kind).pixels
+    with Image.open(io.BytesIO(given)) as seen, Image.open(io.BytesIO(data)) as whole:
+        assert not {"exif", "xmp", "icc_profile"} & set(seen.info) and not seen.getexif()
+        assert np.array_equal(np.asarray(seen.convert("RGB")), np.asarray(whole.convert("RGB")))
+    assert not any(part in given for part in (b"a description", b"xmpmeta", profile[-64:]))
 
 
 @pytest.mark.parametrize("block", [b"", b"II*\0", b"MM\0*\0\0\0\x08\xff\xff", b"\xff" * 500, b"II*\0\xff\xff\xff\xff"])

@@ -154,6 +154,16 @@ def test_text_of_metadata_is_never_repeated(field: str) -> None:
             assert not re.search("ignore|instruction|verdict|authentic|probability|\u202e", text)
 
 
+@pytest.mark.parametrize("text", ["Canon 1authentic 99percent", "Sony 7real", "Nikon a1verdict"])
+def test_a_model_number_is_no_word(text: str) -> None:
+    assert known_name(text) == text.split()[0]
+
+
+@pytest.mark.parametrize("name", ["Canon EOS 5D Mark IV", "SONY ILCE-7RM4A", "NIKON D850", "samsung SM-G998B"])
+def test_model_numbers_are_told(name: str) -> None:
+    assert known_name(name) == name
+
+
 @given(st.text(max_size=300))
 def test_known_name_lets_nothing_else_through(text: str) -> None:
     name = known_name(text)

@@ -14,18 +14,22 @@ from typing import Any
 
 import numpy as np
 import pytest
+from langchain_core.language_models import FakeListChatModel
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from PIL import Image
 
 from facewitness.agent.conversation import Conversation, saver
 from facewitness.agent.conversation.state import Limits
 from facewitness.agent.examine import Examination, examine_all
+from facewitness.agent.people import PeopleStore, Template
 from facewitness.agent.policy import Policy
 from facewitness.agent.record import Record
 from facewitness.errors import InvalidOption, ToolUnavailable
 from facewitness.evals import resume
-from facewitness.tools import registry
+from facewitness.tools import registry, weights
+from facewitness.tools.detection import detect
 from facewitness.tools.evidence import Evidence, ModelCard
+from facewitness.tools.face import FaceView
 from facewitness.tools.image import load
 from facewitness.tools.registry import FaceTool
 
@@ -124,6 +128,25 @@ def test_a_thread_that_has_ended_gives_its_record_again(
     for more in ({"references": [second]}, {"question": "Is it real?"}, {"commercial_only": True}):
         with pytest.raises(InvalidOption, match="other references, another question or other options"):
             run(**more)
+
+
+def test_a_thread_is_of_one_person_and_one_model(astronaut: Path, url: str, tmp_path: Path) -> None:
+    """Enrolled people have no photo that tells them apart."""
+    people, photo = PeopleStore(tmp_path / "people"), load(astronaut)
+    feature = FaceView(photo, detect(photo.rgb)[0]).feature
+    for name, sign in (("Ada", 1), ("Bob", -1)):
+        people.enroll(name, [Template(sign * feature, f"{sign % 16:x}" * 64, weights.card("sface"))])
+
+    def run(person: str, model: Any = "none") -> Record:
+        given = {"all_faces": False, "checkpointer": saver(url), "thread": "t", "people": people, "tool_seconds": 30}
+        return examine_all(astronaut, person=person, model=model, **given).records[0]
+
+    first = run("Ada")
+    assert run("Ada") == first and first.verdict.probabilities["someone else"] < 0.01
+    with pytest.raises(InvalidOption, match="other references"):
+        run("Bob")
+    with pytest.raises(InvalidOption, match="other options"):
+        run("Ada", FakeListChatModel(responses=[""]))
 
 
 def test_without_a_thread_every_examination_is_a_new_one(astronaut: Path, url: str) -> None:

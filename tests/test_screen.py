@@ -328,6 +328,10 @@ def test_lists_and_tables(tmp_path: Path) -> None:
     columns = {"id": [7, 8], "path": ["a.jpg", "b.jpg"], "reference": [["r.jpg"], None], "other": [b"", b""]}
     parquet.write_table(pa.table(columns), tmp_path / "t.parquet")
     assert list(listed(tmp_path / "t.parquet")) == table
+    for path, reference in ((7, None), ("a.jpg", 7), ("a.jpg", ["r.jpg", None])):
+        parquet.write_table(pa.table({"path": [path], "reference": [reference]}), tmp_path / "odd.parquet")
+        with pytest.raises(InvalidOption, match=r"odd\.parquet"):
+            list(listed(tmp_path / "odd.parquet"))
     for name, content in (("bad.csv", "file\nx\n"), ("bad.parquet", "no")):
         (tmp_path / name).write_text(content)
         with pytest.raises(InvalidOption, match=name):

@@ -18,6 +18,9 @@ from .limits import MAX_BYTES, MAX_PARTS, check_size
 _PNG_START = 8
 XMP = png_text.XMP_KEYWORD
 _MOST_TEXTS = 64
+_WEBP_PICTURE = (b"VP8 ", b"VP8L", b"VP8X", b"ALPH", b"ANIM", b"ANMF")
+_WEBP_METADATA = 0x20 | 0x08 | 0x04
+"""Flags of VP8X: a colour profile, EXIF, XMP."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +134,10 @@ def _webp(data: bytes) -> Container:
     width = height = frames = 0
     exif = b""
     texts: tuple[tuple[str, str], ...] = ()
+    kept: list[bytes] = []
     for chunk in _webp_chunks(data, end):
+        if chunk.kind in _WEBP_PICTURE:
+            kept.append(_without_flags(chunk, data))
         if chunk.kind in (b"VP8 ", b"VP8L", b"VP8X"):
             size = _webp_size(chunk)
             check_size(*size)
@@ -146,7 +152,17 @@ def _webp(data: bytes) -> Container:
             texts = ((XMP, bytes(chunk.payload).decode("utf-8", "replace")),)
     if not width:
         raise TruncatedImage("The WEBP has no image data.")
-    return Container("WEBP", width, height, data[:end], exif, end, texts=texts)
+    body = b"WEBP" + b"".join(kept)
+    pixels = b"RIFF" + len(body).to_bytes(4, "little") + body
+    return Container("WEBP", width, height, pixels, exif, end, texts=texts)
+
+
+def _without_flags(chunk: Chunk, data: bytes) -> bytes:
+    """The chunk and what fills it up to an even length; a header no longer announces metadata."""
+    whole = bytearray(data[chunk.start : chunk.end])
+    if chunk.kind == b"VP8X":
+        whole[8] &= ~_WEBP_METADATA & 0xFF
+    return bytes(whole) + b"\0" * (len(whole) & 1)
 
 
 def _webp_chunks(data: bytes, end: int) -> Iterator[Chunk]:

@@ -64,7 +64,7 @@ _MAKERS_OF = {
 }
 # One company under two names, or cameras that are sold under both.
 _PARTNERS = ({"leica", "panasonic"}, {"leica", "huawei"}, {"leica", "xiaomi"})
-_MODEL_NUMBER = re.compile(r"[A-Za-z]{0,5}-?\d[A-Za-z0-9.]{0,11}")
+_MODEL_NUMBER = re.compile(r"[A-Za-z]{0,5}-?[A-Za-z]?\d[0-9.]{0,8}(?:[A-Za-z]{1,3}(?:\d{1,2}[A-Za-z]{0,2})?)?")
 _MAX_WORDS = 8
 _MAX_LENGTH = 64
 

@@ -66,7 +66,9 @@ def _size(fields: Exif, container: Container) -> list[Evidence]:
         finding, value = f"EXIF notes {pixels} pixels, and the picture was turned since.", "turned"
         return [item("exif_size", finding, value, "exif", numbers=noted)]
     has = "{} x {}".format(*stored)
-    finding = f"EXIF contradicts the picture: it notes {pixels} pixels, and the picture has {has}; it was resized."
+    finding = (
+        f"EXIF contradicts the picture: it notes {pixels} pixels, and the picture has {has}; it was resized or cropped."
+    )
     return [item("exif_size", finding, "contradiction", "exif", numbers=(*noted, *stored))]
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from ..agent import abandoned
 from ..errors import FacewitnessError, InputError, InvalidOption
 from . import ask, bench, data, evaluate, finetune, model_server, models, people, screen, serve
 
@@ -140,6 +141,9 @@ def main() -> None:
         code = 1
     # All is said: an interrupt while the interpreter winds down would only look like a failure.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if abandoned.left():
+        sys.stderr.flush()
+        os._exit(code)
     raise SystemExit(code)
 
 

@@ -10,6 +10,7 @@ from .. import grounding, relevance, template
 from ..verdict import Brief, Claim, Section
 from . import counterfactual, measuring
 from .intents import Intent
+from .standing import last_comparison, last_failed
 
 MOST = 5
 """Sentences of an answer."""
@@ -87,9 +88,9 @@ def _written(intent: Intent, brief: Brief, new: Sequence[str]) -> Iterator[Claim
     elif intent.kind == "part":
         yield from _part(intent, brief)
     elif intent.kind == "compare":
-        yield from _compared(intent, brief)
+        yield from _compared(intent, brief, new)
     elif intent.kind == "would_change":
-        yield from _told(_of(brief, f"{counterfactual.TOOL}.", new or None))
+        yield from _told(_of(brief, f"{counterfactual.TOOL}."))
     elif intent.kind == "not_measured":
         yield from _missing(brief)
     elif intent.kind == "zoom":
@@ -182,7 +183,12 @@ def _standing_out(brief: Brief) -> Iterator[Claim]:
     yield verdict(brief)
 
 
-def _compared(intent: Intent, brief: Brief) -> Iterator[Claim]:
+def _compared(intent: Intent, brief: Brief, new: Sequence[str]) -> Iterator[Claim]:
+    """The verdict and the likeness; where the comparison that was asked for failed, only why: the rest is of others."""
+    if last_failed(brief.evidence):
+        yield from _told(last_comparison(brief.evidence))
+        if intent.name or new:
+            return
     for part in intent.parts:
         yield from _told(_of(brief, f"reference_comparison.{part}"))
     yield verdict(brief)

@@ -13,6 +13,7 @@ from ...errors import FacewitnessError
 from ..record import EvidenceInfo, Record
 from . import further, measuring
 from .intents import Intent
+from .standing import last_comparison, standing
 from .state import Context, Json, Talk
 
 Region = Literal["face", "left_eye", "right_eye", "nose", "mouth", "skin", "hairline", "boundary"]
@@ -132,23 +133,24 @@ def _fault(error: ValidationError) -> str:
 
 
 def _done(asked: _Arguments, state: Talk, record: Record, context: Context) -> Answered:
-    intent, prefixes = _intent(asked)
+    intent, prefixes = _intent(asked, state)
     if isinstance(asked, Compare) and not context.references and record.comparison is None:
         return Answered("refused", "There are no references to compare with.", record)
-    jobs = list(further.needed(intent, state, record, context))
-    record, new = further.added(record, jobs, context, context.references)
-    told = [item for item in record.evidence if item.id in new or item.measure.startswith(prefixes)]
+    record, new = further.measure(intent, state, record, context)
+    stands = last_comparison(record.evidence) if isinstance(asked, Compare) else standing(record.evidence)
+    told = [item for item in stands if item.id in new or item.measure.startswith(prefixes)]
     show = asked.region if isinstance(asked, Zoom) else None
     return Answered("made", _as_json(told), record, tuple(new), show)
 
 
-def _intent(asked: _Arguments) -> tuple[Intent, tuple[str, ...]]:
+def _intent(asked: _Arguments, state: Talk) -> tuple[Intent, tuple[str, ...]]:
     """What the rules call it, and how the measures begin that answer it."""
     if isinstance(asked, Zoom):
         parts = () if asked.region == "face" else (asked.region,)
         return Intent("zoom", parts), (f"{measuring.ZOOM}.{asked.region}.",)
     if isinstance(asked, Compare):
-        return Intent("compare"), ("identity.", f"reference_comparison.{asked.region}")
+        # The person whom the question names: consent was given before a model is asked.
+        return Intent("compare", name=state["intent"]["name"]), ("identity", f"reference_comparison.{asked.region}")
     if isinstance(asked, DetectAtScale):
         return Intent("scale", scale=asked.scale), (f"{measuring.SCALE}.{round(100 * asked.scale)}.",)
     return Intent("provenance"), ("provenance.", "compression_traces.")

@@ -37,7 +37,7 @@ class Answer:
         claims: Sentences, each with the ids of evidence of ``record`` that it rests on; a sentence that declines cites
             nothing. Empty where a person is asked first.
         record: Of the examination, with the evidence that this conversation added; the verdict is computed anew only
-            where something new is weighed, as a comparison with references is.
+            where something new is weighed, as a comparison with references is. It is that of the last comparison.
         measured: Ids of the evidence that this question added.
         pictures: Overlays of that evidence, by id, in pixels of the upright photo.
         declined: Why the question was declined, as a stable code: ``scope``, ``sensitive``, ``identification``,

@@ -2,37 +2,52 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 
-from ...errors import FacewitnessError, NotAssessable, NotMeasurable
+from ...errors import FacewitnessError, NotAssessable, NotMeasurable, UnknownPerson
 from ...tools.evidence import Evidence
 from ...tools.face import FaceView, Reference
 from ...tools.registry import PhotoTool, tools
 from .. import chat_models, lookers, looking, relevance, sight
 from ..examine import references_for
 from ..plan import MANDATORY_WITH_REFERENCES
-from ..record import Record
+from ..record import EvidenceInfo, Record
 from . import counterfactual, measuring, records
 from .intents import Intent
+from .standing import compares, last_comparison, last_failed, standing
 from .state import Context, Talk, measured
 
 Measure = Callable[[], list[Evidence]]
+_OF_PHOTO = re.compile(r"\b(?:photos?|pictures?|images?|shots?|references?)\b", re.IGNORECASE)
+
+
+def measure(intent: Intent, state: Talk, record: Record, context: Context) -> tuple[Record, list[str]]:
+    """Measure what the question needs and the record lacks: the record with it, and the ids of it."""
+    if intent.kind != "compare":
+        return added(record, needed(intent, state, record, context), context)
+    if not _fresh(intent, state, record, context):
+        return record, []
+    try:
+        references = references_of(intent, state, context)
+    except NotMeasurable:
+        references = ()  # each job meets the same refusal, and its evidence says why
+    jobs = [(name, partial(_compared, name, intent, state, context)) for name in MANDATORY_WITH_REFERENCES]
+    return added(record, jobs, context, references)
 
 
 def needed(intent: Intent, state: Talk, record: Record, context: Context) -> Iterator[tuple[str, Measure]]:
-    """Name and function of each measurement that the question needs and the record lacks."""
+    """Name and function of each measurement, comparisons apart, that the question needs and the record lacks."""
     known = {item.measure for item in record.evidence}
-    if intent.kind == "compare":
-        yield from comparison(intent, state, known, context)
-    elif intent.kind == "would_change" and record.verdict.assessable:
+    if intent.kind == "would_change" and record.verdict.assessable:
         brief = records.brief_of(record)
         yield counterfactual.TOOL, partial(counterfactual.changes, brief.evidence, brief.decision)
     elif intent.kind == "zoom":
         for region in intent.parts or ("face",):
             if f"{measuring.ZOOM}.{region}.blur" not in known:
                 yield measuring.ZOOM, partial(_zoomed, context, region)
-    elif intent.kind == "not_measured" and "identity.similarity" not in known and record.verdict.assessable:
+    elif intent.kind == "not_measured" and not last_comparison(record.evidence) and record.verdict.assessable:
         yield "identity", partial(_run, "identity", context)  # says why it was not compared
     elif intent.kind == "scale":
         yield measuring.SCALE, partial(_scaled, context, intent.scale or 0.5)
@@ -69,28 +84,39 @@ def _assessable(context: Context) -> FaceView:
         raise NotMeasurable(str(error)) from error
 
 
-def comparison(intent: Intent, state: Talk, known: set[str], context: Context) -> Iterator[tuple[str, Measure]]:
-    """With all references at hand, where there are new ones or nothing was compared yet."""
-    fresh = bool(state["photos"] or intent.name) or "identity.similarity" not in known
-    if fresh and (context.references or intent.name):
-        for name in MANDATORY_WITH_REFERENCES:
-            yield name, partial(_compared, name, intent, context)
+def _fresh(intent: Intent, state: Talk, record: Record, context: Context) -> bool:
+    """Whether a comparison is to be made: with somebody new, the first one, or again with the photos at hand.
+
+    The last is meant where a question speaks of a photo and something else was compared since.
+    """
+    if intent.name or not context.references:
+        return intent.name is not None
+    if state["photos"] or "identity.similarity" not in {item.measure for item in standing(record.evidence)}:
+        return True
+    other = last_failed(record.evidence) or record.comparison != records.compared_with(context.references)
+    return other and _OF_PHOTO.search(state["question"]) is not None
 
 
-def _compared(name: str, intent: Intent, context: Context) -> list[Evidence]:
-    return _run(name, context, references_of(context, intent.name))
+def _compared(name: str, intent: Intent, state: Talk, context: Context) -> list[Evidence]:
+    return _run(name, context, references_of(intent, state, context))
 
 
-def references_of(context: Context, name: str | None) -> Sequence[Reference]:
-    """Those at hand, and the templates of an enrolled person who is named.
+def references_of(intent: Intent, state: Talk, context: Context) -> Sequence[Reference]:
+    """All at hand; of an enrolled person who is named, their templates and the photos given with that question.
+
+    Other photos are left out then: a likeness to the mean of two people would be told as that of the one who is named.
 
     Raises:
         NotMeasurable: The person's templates cannot be compared with this photo.
     """
-    if name is None or name == context.person:
+    if intent.name is None:
         return context.references
+    views = [reference.view for reference in context.references if reference.view]
+    given = [view.photo for view in views if view.photo.sha256 in state["photos"]]
     try:
-        return [*context.references, *references_for(context.photo, (), name, context.people)]
+        return references_for(context.photo, given, intent.name, context.people)
+    except UnknownPerson as error:  # forgotten since; its message has the name, which stays out of the record
+        raise NotMeasurable("Nobody of that name is enrolled, so nothing was compared.") from error
     except FacewitnessError as error:
         raise NotMeasurable(str(error)) from error
 
@@ -124,10 +150,33 @@ def added(
 ) -> tuple[Record, list[str]]:
     """The record with what the jobs measured, and the ids of it; what it says already is not said again."""
     found = [item for name, job in jobs for item in measured(context, name, job)]
-    said = {(item.measure, item.finding) for item in record.evidence}
-    new = [item for item in found if (item.measure, item.finding) not in said]
+    new = _unsaid(record, found)
     if not new:
         return record, []
     record, numbered = records.extended(record, new, references)
     context.pictures.update({item.id: item.picture for item in numbered if item.picture is not None})
     return record, [item.id for item in numbered]
+
+
+def _unsaid(record: Record, found: Sequence[Evidence]) -> list[Evidence]:
+    """What differs from the latest of its measure; a comparison as a whole, and so what would change the verdict.
+
+    A comparison with somebody else may have come between, so what was said before that does not count; and what was
+    measured with the same references stays together.
+    """
+    said = _values(standing(record.evidence))
+    alone = [item for item in found if not compares(item) and item.tool != counterfactual.TOOL]
+    compared = [item for item in found if compares(item)]
+    assumed = [item for item in found if item.tool == counterfactual.TOOL]
+    new = [item for item in alone if said.get(item.measure) != (item.finding, item.value)]
+    last = [item for item in last_comparison(record.evidence) if item.tool in MANDATORY_WITH_REFERENCES]
+    if _values(compared) != _values(last):
+        new += compared
+    if not _values(assumed).items() <= said.items():
+        new += assumed
+    return new
+
+
+def _values(items: Sequence[Evidence] | Sequence[EvidenceInfo]) -> dict[str, tuple[str, object]]:
+    """Finding and value by measure, the latest of each."""
+    return {item.measure: (item.finding, item.value) for item in items}

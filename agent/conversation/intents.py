@@ -173,6 +173,11 @@ _NO = re.compile(
     r"^\W*(?:n|no|nope|nah|don'?t|do not|i (?:do not|don'?t|refuse|have none)|skip|decline|without|none|not now)\b",
     re.I,
 )
+_AGREED = (
+    r"y|ye[ps]|yeah|yup|ok(?:ay)?|sure|certainly|of course|absolutely|definitely|agreed|go ahead|proceed|by all means"
+    r"|please do|do (?:it|so|that)|you (?:may|can)|i (?:do )?(?:consent|agree)(?: to (?:it|this|that))?"
+)
+_POLITE = r"please|thanks|thank you|very much|oh|well|then|now|and|that(?:'s| is) (?:fine|ok|okay|all right)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,6 +273,15 @@ def _scale(asked: str) -> float:
     if re.search(r"twice|double|larg|bigg|upscal|high", asked):
         return 2.0
     return 0.25 if "quarter" in asked else 0.5
+
+
+def consents(text: str, name: str) -> bool:
+    """Whether a reply is a plain yes to a comparison with a person: words of agreement and politeness, nothing else."""
+    compare = rf"compare (?:it|them|the faces?)(?: (?:with|to) {re.escape(name.lower())})?"
+    more = rf"(?:{_AGREED}|{_POLITE}|{compare})"
+    gap = r"[\s.,;:!()\"'-]"  # a question mark, or a picture of a thumb, is not plain
+    plain = rf"{gap}*(?:(?:{_POLITE}){gap}+)*(?:{_AGREED})(?:{gap}+{more})*{gap}*"
+    return re.fullmatch(plain, text.lower().replace("’", "'")) is not None
 
 
 def reply(text: str) -> bool | None:

@@ -98,15 +98,19 @@ def put(state: Talk) -> dict[str, Any]:
 
 
 def wait(state: Talk, runtime: Runtime[Context]) -> Command[Literal["understand", "compose", "measure", "put"]]:
-    """Wait for the person's reply, however long, and in whichever process; a new question stands for no."""
+    """Wait for the person's reply, however long, and in whichever process; a new question stands for no.
+
+    So does a yes with anything more than politeness after it, where consent is asked for.
+    """
     assert state["asks"] is not None
     kind = state["asks"]["kind"]
     reply: Json = interrupt(state["asks"])
     said = _said(reply["question"])
     update: Json = {"question": reply["question"], "photos": reply["photos"], "asks": None}
-    if kind == "consent" and said:
-        name = state["intent"]["name"]
-        return Command(goto="measure", update={**update, "consented": [*state["consented"], name]})
+    name = state["intent"]["name"]
+    if kind == "consent" and intents.consents(reply["question"], name):
+        agreed = {"photos": [*state["photos"], *reply["photos"]], "consented": [*state["consented"], name]}
+        return Command(goto="measure", update={**update, **agreed})
     if kind != "consent" and reply["photos"]:
         return Command(goto="measure", update={**update, **_again(state, Intent("compare"))})
     if said and kind != "consent":
@@ -132,9 +136,7 @@ def measure(state: Talk, runtime: Runtime[Context]) -> dict[str, Any]:
     """Whatever the question needs and the examination has not measured."""
     context, intent = runtime.context, _intent(state)
     record = Record.model_validate(state["record"])
-    jobs = list(further.needed(intent, state, record, context))
-    references = further.references_of(context, intent.name) if intent.kind == "compare" and jobs else ()
-    record, new = further.added(record, jobs, context, references)
+    record, new = further.measure(intent, state, record, context)
     return {"record": record.model_dump(mode="json", by_alias=True), "measured": new}
 
 
@@ -148,7 +150,7 @@ def compose(state: Talk, runtime: Runtime[Context]) -> dict[str, Any]:
     intent, code = _intent(state), state["declined"]
     claims = [_claim(claim) for claim in state["claims"]]
     if not claims and code is None:
-        brief = records.brief_of(Record.model_validate(state["record"]), state["question"])
+        brief = records.brief_of(Record.model_validate(state["record"]), state["question"], intent.cited)
         code = _empty(intent, brief)
         if code is None:
             claims = list(answers.checked(answers.compose(intent, brief, state["measured"]), brief))

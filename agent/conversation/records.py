@@ -13,18 +13,14 @@ from ..examine import image_info
 from ..record import ClaimInfo, ComparisonInfo, ExplanationInfo, ModelInfo, ReasoningInfo, Record, VerdictInfo
 from ..reporting import SECTIONS, evidence_info
 from ..state import to_json
-from ..traces import DETECTORS, LOOK, LOOK_AT_BOTH
 from ..verdict import Brief, Decision, Reason
+from .standing import DECIDE, standing
 
-DECIDE = frozenset(
-    (*DETECTORS, LOOK, LOOK_AT_BOTH, "identity.similarity", "identity.references_agree", "reference_comparison.face")
-)
-"""Measures that fusion weighs."""
 ANEW = "the verdict was computed anew in a conversation"
 
 
 def evidence_of(record: Record) -> tuple[Evidence, ...]:
-    """The record's evidence, without overlays; numbers that a finding states are read from its text."""
+    """All of the record's evidence, without overlays; numbers that a finding states are read from its text."""
     cards = {model.name: ModelCard(**model.model_dump()) for model in record.models}
     return tuple(
         Evidence(
@@ -53,10 +49,13 @@ def decision_of(record: Record) -> Decision:
     )
 
 
-def brief_of(record: Record, question: str | None = None) -> Brief:
-    """All that an answer may rest on."""
+def brief_of(record: Record, question: str | None = None, cited: Sequence[str] = ()) -> Brief:
+    """All that an answer may rest on: the evidence that stands, and what the question cites by its id."""
     references = record.comparison.references if record.comparison else 0
-    return Brief(evidence_of(record), decision_of(record), relevance.clean(question), references)
+    every = evidence_of(record)
+    ids = {*cited, *(item.id for item in standing(every))}
+    kept = tuple(item for item in every if item.id in ids)
+    return Brief(kept, decision_of(record), relevance.clean(question), references)
 
 
 def extended(
@@ -64,8 +63,9 @@ def extended(
 ) -> tuple[Record, tuple[Evidence, ...]]:
     """The record with further evidence, and that evidence with its ids.
 
-    Where something is new that fusion weighs, the verdict is computed anew, by fusion and from all evidence, the
-    latest of each measure; the explanation is the template's then, since the old one speaks of the old verdict.
+    Where something is new that fusion weighs, the verdict is computed anew, by fusion and from all evidence that
+    stands, the latest of each measure; the explanation is the template's then, since the old one speaks of the old
+    verdict.
 
     Args:
         record: Of one subject.
@@ -92,15 +92,16 @@ def extended(
 
 def _decided(record: Record, references: Sequence[Reference]) -> Record:
     if references:
-        record = record.model_copy(update={"comparison": _comparison(references)})
-    decision = fusion.decide(evidence_of(record), with_references=record.comparison is not None)
+        record = record.model_copy(update={"comparison": compared_with(references)})
+    decision = fusion.decide(standing(evidence_of(record)), with_references=record.comparison is not None)
     if decision == decision_of(record):
         return record
     record = record.model_copy(update={"verdict": VerdictInfo.model_validate(asdict(decision))})
     return Record.model_validate(record.model_copy(update={"explanation": _explained(record)}).model_dump())
 
 
-def _comparison(references: Sequence[Reference]) -> ComparisonInfo:
+def compared_with(references: Sequence[Reference]) -> ComparisonInfo:
+    """What a record says of references, at least one."""
     photos = [image_info(reference.view.photo) for reference in references if reference.view]
     kinds = ["photos"] * bool(photos) + ["enrolled person"] * (len(photos) < len(references))
     facts = {"kind": " and ".join(kinds), "references": len(references), "images": photos}

@@ -19,7 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 from .. import chat_models, explain, prompts
 from ..record import Record
 from ..running import within
-from ..verdict import Claim
+from ..verdict import Brief, Claim
 from . import answers, calls, measuring, records
 from .state import Context, Json, Talk
 
@@ -79,7 +79,7 @@ def _may_call(state: Talk, context: Context) -> bool:
 
 
 def _messages(state: Talk, context: Context) -> Iterator[BaseMessage]:
-    brief = records.brief_of(Record.model_validate(state["record"]), state["question"])
+    brief = _brief(state)
     yield SystemMessage(_SYSTEM)
     yield HumanMessage(prompts.task(brief))
     for done in state["rounds"]:
@@ -88,6 +88,11 @@ def _messages(state: Talk, context: Context) -> Iterator[BaseMessage]:
         for answer in done["answers"]:
             yield ToolMessage(answer["text"], tool_call_id=answer["id"])
         yield from _shown(done, context)
+
+
+def _brief(state: Talk) -> Brief:
+    record = Record.model_validate(state["record"])
+    return records.brief_of(record, state["question"], state["intent"]["cited"])
 
 
 def _shown(done: Json, context: Context) -> Iterator[BaseMessage]:
@@ -112,7 +117,7 @@ def _written(text: str, state: Talk) -> dict[str, Any]:
         Claim(" ".join(sentence.text.split()), tuple(dict.fromkeys(sentence.evidence)), "observations")
         for sentence in sentences[: answers.MOST]
     ]
-    kept = answers.checked(claims, records.brief_of(Record.model_validate(state["record"]), state["question"]))
+    kept = answers.checked(claims, _brief(state))
     if not kept:
         return {"written_by": "template"}
     return {"claims": [asdict(claim) for claim in kept], "written_by": "model"}

@@ -111,9 +111,11 @@ def _of_lines(where: str) -> Iterator[Listed]:
 def _of_table(where: str, rows: Iterator[Mapping[str, Any]]) -> Iterator[Listed]:
     for row in rows:
         name, reference = row.get("path"), row.get("reference") or []
-        if not name:
+        if not name or not isinstance(name, str):
             raise InvalidOption(f"{posixpath.basename(where)}: each row needs a path, in a column of that name.")
-        given = [reference] if isinstance(reference, str) else reference
+        given = reference if isinstance(reference, list) else [reference]
+        if not all(isinstance(one, str) for one in given):
+            raise InvalidOption(f"{posixpath.basename(where)}: a reference is the path of a photo.")
         references = tuple(_beside(where, one) for one in given)
         yield Listed(str(row["id"]) if row.get("id") is not None else name, _beside(where, name), references)
 

@@ -86,27 +86,27 @@ def _evidence(found: Found, plots: Plots) -> str:
     lines, drawn = [], []
     for cores in ("one core", "all cores"):
         lines += [[f"{what}, {cores}", _span(found[cores][name])] for name, what in names.items()]
-        lines.append([f"networks' share of all evidence, {cores}", _span(found[cores]["share"])])
         batches = found[cores]["forensic network"].items()
         lines += [[f"forensic network, crops {way}, {cores}", _span(taken)] for way, taken in batches]
         drawn += [_bar(f"{what}, {cores}", found[cores][name], name != "networks") for name, what in names.items()]
     plots["evidence"] = bars("Milliseconds a photo", drawn)
     text = (
         f"{found['photos']} decoded photos. The networks are detection, mesh and blendshapes, embedding and the "
-        "forensic network, as the tools call them. On one core their share of the time is how near all evidence, "
-        "with what no network measures (compression traces, metadata, quality), comes to the limit."
+        "forensic network, as the tools call them. How near all evidence, with what no network measures (compression "
+        "traces, metadata, quality), comes to the limit is their share of its time: "
+        f"{_span(found['one core']['share'])} on one core, {_span(found['all cores']['share'])} on all."
     )
     return _shown(text, ["", "milliseconds a photo"], lines, "evidence")
 
 
 def _explanation(found: Found, plots: Plots) -> str:
     lines = [[name, _span(seconds)] for name, seconds in found["seconds"].items()]
-    lines.append(["times faster", _span(found["times_faster"])])
     drawn = [_bar(name, seconds, number == 0) for number, (name, seconds) in enumerate(found["seconds"].items())]
     plots["explanation"] = bars("Seconds for the explanations of a photo", drawn)
     text = (
         f"{found['model']}, greedy, in single precision, the prompts of real examinations: {found['requests']} "
-        f"answers, of which {found['same_answers']} are the same, letter by letter."
+        f"answers, of which {found['same_answers']} are the same, letter by letter. "
+        f"It is {_span(found['times_faster'])} times faster."
     )
     return _shown(text, ["", "seconds a photo"], lines, "explanation")
 
@@ -119,21 +119,23 @@ def _agent(found: Found, plots: Plots) -> str:
 
 
 def _screen(found: Found, plots: Plots) -> str:
-    rows = [[f"{name} processes", _span(rates)] for name, rates in found["processes"].items()]
-    rows.append(["times faster with all", _span(found["times_faster"])])
+    rows = [[_processes(name), _span(rates)] for name, rates in found["processes"].items()]
     rows += [[f"as many, beside it: {name}", _span(rates)] for name, rates in (found.get("on_ray") or {}).items()]
-    plots["screen"] = bars(
-        "Photos a second", [_bar(f"{n} processes", rates) for n, rates in found["processes"].items()]
-    )
+    plots["screen"] = bars("Photos a second", [_bar(_processes(n), rates) for n, rates in found["processes"].items()])
     million, memory = found["million"], found["memory"]
     text = (
-        f"{found['photos']} photos, after the models are loaded. {found['processor_seconds_a_photo']} processor "
+        f"{found['photos']} photos, after the models are loaded. All processes are "
+        f"{_span(found['times_faster'])} times faster than one. {found['processor_seconds_a_photo']} processor "
         f"seconds a photo, start included: {million['core_hours']:,} core hours for a million, {million['cost']:.2f} "
         f"at {million['price_of_a_core_hour']:g} an hour and core (an assumption: `--core-hour`), without storage and "
         f"transfer. Memory of {memory['processes']} processes over {memory['photos']:,} photos: "
         f"{memory['second_quarter_mb']:,.0f} MB in the second quarter, {memory['last_quarter_mb']:,.0f} MB in the last."
     )
     return _shown(text, ["", "photos a second"], rows, "screen")
+
+
+def _processes(number: str) -> str:
+    return f"{number} process" + "es" * (number != "1")
 
 
 def _gallery(found: Found, plots: Plots) -> str:

@@ -8,7 +8,6 @@ from pathlib import Path
 from ...errors import InvalidOption
 from .item import AUTHENTIC, FORGED, Benchmark, Item, Switches, read_json, relative
 
-SETS = ("dfd", "dfdc", "dpf", "ma", "multiattack", "mffdi", "pgc", "wfir")
 _TRUTH = {"real": AUTHENTIC, "fake": FORGED}
 
 

@@ -7,7 +7,7 @@ A TorchScript file is code of its publisher. It is run only where the user said 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -16,9 +16,6 @@ from ..detectors import Crops, Scores
 from ..once import Once
 from .entries import TorchScriptEntry
 from .loading import batch, checked, forged_logit, library
-
-if TYPE_CHECKING:
-    pass
 
 CONSENT = "FACEWITNESS_ALLOW_TORCHSCRIPT"
 
