@@ -49,9 +49,11 @@ def running(folder: Path, **settings: Any) -> Iterator[Running]:
         while not server.started:
             assert thread.is_alive()
             time.sleep(0.01)
-        yield Running(f"http://127.0.0.1:{listener.getsockname()[1]}", service)
-        server.should_exit = True
-        thread.join()
+        try:
+            yield Running(f"http://127.0.0.1:{listener.getsockname()[1]}", service)
+        finally:
+            server.should_exit = True
+            thread.join()
 
 
 @contextmanager

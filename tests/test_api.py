@@ -181,7 +181,9 @@ def test_verdicts_are_listed_by_page(client: httpx.Client, server: Running, phot
     done = client.get("/v1/verdicts", params={"status": "done", "limit": 1}).json()
     assert "status=done" in done["next"]
     assert [row["status"] for row in done["verdicts"]] == ["done"]
-    for cursor in ("x", "bnVsbA", "WzFd", "WzEuNSwgIlx1MDAwMCJd", "[" * 150, "\u00e9"):
+    odd = [r'[1.0, "\ud800"]', f'[NaN, "vd_{"0" * 32}"]', '[1.0, "x"]']
+    encoded = [base64.urlsafe_b64encode(text.encode()).decode().rstrip("=") for text in odd]
+    for cursor in ("x", "bnVsbA", "WzFd", "WzEuNSwgIlx1MDAwMCJd", "[" * 150, "\u00e9", *encoded):
         refused = client.get("/v1/verdicts", params={"cursor": cursor})
         assert (refused.status_code, code(refused)) == (422, "request.malformed")
     assert code(client.get("/v1/verdicts", params={"limit": 101})) == "request.malformed"
@@ -339,9 +341,19 @@ def test_unknown_things_are_problems(client: httpx.Client) -> None:
     assert code(client.get("/nothing")) == "request.not_found"
     assert code(client.get("/v1/verdicts/vd_" + "0" * 32)) == "request.not_found"
     assert code(client.get("/v1/verdicts/../../etc/passwd")) == "request.not_found"
-    assert client.put("/v1/verdicts").status_code == 405
+    refused = client.put("/v1/verdicts")
+    assert (refused.status_code, refused.headers["Allow"]) == (405, "GET, POST")
+    assert client.post("/v1/openapi.json").headers["Allow"]
     unfinished = client.post("/v1/verdicts", content=b"{", headers={"Content-Type": "text/plain"})
     assert code(unfinished) == "request.malformed"
+
+
+@pytest.mark.parametrize("charset", ["undefined", "punycode"])
+def test_a_charset_that_decodes_nothing_is_a_malformed_request(client: httpx.Client, charset: str) -> None:
+    body = b'--x\r\nContent-Disposition: form-data; name="question"\r\n\r\na-99999999999zzzz\r\n--x--\r\n'
+    headers = {"Content-Type": f"multipart/form-data; boundary=x; charset={charset}"}
+    answer = client.post("/v1/verdicts", content=body, headers=headers)
+    assert (answer.status_code, code(answer)) == (422, "request.malformed")
 
 
 # --- about the service
@@ -379,3 +391,15 @@ def test_the_description_is_openapi_31_with_examples(client: httpx.Client) -> No
         assert other["requestBody"]["content"]["application/json"]["example"]
         assert set(other["responses"]) >= {status, "401", "403", "413", "422", "429", "503"}
     assert set(post["responses"]) >= {"200", "202", "401", "413", "415", "422", "429", "503"}
+    answers = [
+        (status, answer["content"])
+        for operations in document["paths"].values()
+        for operation in operations.values()
+        for status, answer in operation["responses"].items()
+        if status != "204" and not (status == "503" and operation["tags"] == ["health"])
+    ]
+    problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    assert all(content == problem for status, content in answers if status >= "400")
+    assert document["components"]["schemas"]["Problem"]["properties"]["faults"]
+    chat = document["paths"]["/v1/chat/completions"]["post"]["responses"]
+    assert set(chat["200"]["content"]) == {"application/json", "text/event-stream"} and "409" in chat

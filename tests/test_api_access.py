@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from http.client import HTTPConnection
 from pathlib import Path
 
 import httpx
 import pytest
+from sqlalchemy import text
 from typer.testing import CliRunner
 
 from facewitness.errors import InvalidOption
-from facewitness.ui.api import access, database
+from facewitness.ui.api import access, bodies, database
 from facewitness.ui.api.settings import DAY
 from facewitness.ui.cli import app
 
-from .api_server import Running, running, wait
+from .api_server import SECONDS, Running, running, wait
+from .postgres_server import fresh_database
 
 
 @pytest.fixture(scope="module")
@@ -162,3 +168,44 @@ def test_unfinished_examinations_are_limited(server: Running, photo: bytes, monk
         assert refused.headers["Retry-After"]
         assert client.delete(paths[0]).status_code == 204
         assert client.post("/v1/verdicts", files={"photo": photo}).status_code == 202
+
+
+def test_slow_bodies_of_one_owner_keep_nobody_else_waiting(tmp_path: Path) -> None:
+    with running(tmp_path / "api") as server, ExitStack() as slow:
+        one, another = key(server), key(server)
+        for _ in range(bodies.UPLOADS):
+            connection = HTTPConnection(server.url.removeprefix("http://"), timeout=SECONDS)
+            slow.callback(connection.close)
+            connection.putrequest("POST", "/v1/verdicts")
+            for name, value in (
+                ("Authorization", f"Bearer {one}"),
+                ("Content-Type", "application/json"),
+                ("Content-Length", "1000"),
+            ):
+                connection.putheader(name, value)
+            connection.endheaders(b"{")
+        time.sleep(2)
+        began = time.monotonic()
+        with server.client(another) as client:
+            assert code(client.post("/v1/verdicts", json={})) == (422, "request.malformed")
+        assert time.monotonic() - began < bodies.MAX_SECONDS / 2
+
+
+def test_behind_a_proxy_it_answers_while_the_database_does_not(tmp_path: Path, postgres_server: str) -> None:
+    """A table that is locked for good is as a database that hangs."""
+    address = fresh_database(postgres_server)
+    with running(tmp_path / "api", database=address) as server, server.client() as client:
+        database = server.service.database
+        elsewhere = {"Host": "facewitness.example"}
+        key(server)
+        with ThreadPoolExecutor() as pool:
+            with database.writing() as session:
+                session.execute(text("LOCK TABLE api_keys IN ACCESS EXCLUSIVE MODE"))
+                first = pool.submit(client.get, "/healthz", headers=elsewhere)
+                time.sleep(1)
+                assert client.get("/healthz", timeout=10).status_code == 200
+                assert not first.done()  # nobody knows yet whether there is a key
+            assert first.result().status_code == 200
+            with database.writing() as session:
+                session.execute(text("LOCK TABLE api_keys IN ACCESS EXCLUSIVE MODE"))
+                assert client.get("/healthz", headers=elsewhere, timeout=10).status_code == 200

@@ -17,6 +17,7 @@ from facewitness.ui.api.batch import Batches, Entry
 from facewitness.ui.api.database import Database
 from facewitness.ui.api.jobs import Jobs
 from facewitness.ui.api.masterkey import open_vault
+from facewitness.ui.api.settings import Settings
 from facewitness.ui.api.signing import Signer, canonical, public_keys, rotate, verify
 from facewitness.ui.api.submission import Options, Submission
 from facewitness.ui.cli import app
@@ -136,6 +137,15 @@ def test_records_of_an_earlier_signing_key_still_verify(database: Database, vaul
     for signature in (before, after):
         document = {"schema": "facewitness.signed/1", "record": {"a": 1}, "signature": signature.model_dump()}
         assert verify(canonical(document), public_keys(database)).signature.key_id == signature.key_id
+
+
+def test_what_does_not_print_is_marked_on_the_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FACEWITNESS_HOME", str(tmp_path))
+    database = Database(Settings())
+    Audit(database, open_vault(database)).write("me", "a.b", "c", purpose="\x9b2J\u2028\u202e \u00e4 \u6f22")
+    database.close()
+    listed = CliRunner().invoke(app, ["audit", "list"]).stdout
+    assert '"\ufffd2J\ufffd\ufffd \u00e4 \u6f22"' in listed and len(listed.splitlines()) == 1
 
 
 def test_the_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

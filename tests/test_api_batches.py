@@ -167,12 +167,13 @@ def test_single_photos_go_before_batches(client: httpx.Client, server: Running, 
         {"photos": []},
         {"photos": [{"id": "a", "photo": "!"}]},
         {"photos": [{"id": "a\n", "photo": ""}]},
+        {"photos": [{"id": "a\u202e", "photo": ""}]},
         {"photos": [{"id": "a", "photo": ""}, {"id": "a", "photo": ""}]},
         {"photos": [{"id": str(number), "photo": ""} for number in range(MAX_PHOTOS + 1)]},
         {"photos": [{"id": "a", "photo": ""}], "references": [""]},
         {},
     ],
-    ids=["none", "base64", "control", "twice", "many", "references", "empty"],
+    ids=["none", "base64", "control", "turned", "twice", "many", "references", "empty"],
 )
 def test_what_is_no_batch_is_refused(client: httpx.Client, body: dict[str, Any]) -> None:
     assert code(client.post("/v1/batches", json=body)) == (422, "request.malformed")

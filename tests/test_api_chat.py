@@ -50,6 +50,57 @@ def test_the_one_model_is_listed(client: openai.OpenAI) -> None:
     assert [model.id for model in client.models.list()] == ["facewitness"]
 
 
+def test_the_one_model_is_read(client: openai.OpenAI) -> None:
+    assert client.models.retrieve("facewitness").id == "facewitness"
+    with pytest.raises(openai.NotFoundError):
+        client.models.retrieve("another")
+
+
+def test_before_the_first_key_the_clients_own_is_passed_over(tmp_path: Path) -> None:
+    with running(tmp_path / "api") as server:
+        anybody = openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0)
+        assert anybody.models.retrieve("facewitness").id == "facewitness"
+        server.service.keys.create(["verdicts"], 1)
+        with pytest.raises(openai.AuthenticationError):
+            anybody.models.list()
+        anybody.close()
+
+
+def test_a_wait_that_is_too_long_begins_nothing_again(
+    client: openai.OpenAI, server: Running, image: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chat, "WAIT", 0.0)
+    before = verdicts(client)
+    with pytest.raises(openai.ConflictError) as waiting:
+        client.with_options(max_retries=2).chat.completions.create(model="facewitness", messages=asked(image))
+    assert waiting.value.code == "request.not_finished"
+    assert len(verdicts(client) - before) == 1
+
+
+def test_an_idempotency_key_names_one_answer(client: openai.OpenAI, image: dict[str, object]) -> None:
+    before = verdicts(client)
+    for stream in (False, True):
+        answer = client.chat.completions.create(
+            model="facewitness", messages=asked(image), stream=stream, extra_headers={"Idempotency-Key": "one"}
+        )
+        assert not stream or list(answer)[-1].choices[0].finish_reason == "stop"
+    assert len(verdicts(client) - before) == 1
+
+
+def verdicts(client: openai.OpenAI) -> set[str]:
+    return {row["id"] for row in client.get("/verdicts?limit=100", cast_to=dict)["verdicts"]}
+
+
+def test_earlier_answers_may_be_anything_and_jpg_is_jpeg(client: openai.OpenAI, image: dict[str, object]) -> None:
+    uri = image["image_url"]["url"].replace("image/jpeg", "image/jpg")
+    messages = [
+        {"role": "user", "content": [{"type": "image_url", "image_url": {"url": uri}}]},
+        {"role": "assistant", "content": [{"type": "refusal", "refusal": "No."}]},
+        {"role": "user", "content": "Why?"},
+    ]
+    assert client.chat.completions.create(model="facewitness", messages=messages).choices[0].message.content
+
+
 def test_an_image_is_answered_with_the_explained_verdict(
     client: openai.OpenAI, server: Running, image: dict[str, object]
 ) -> None:

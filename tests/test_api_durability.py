@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.orm import Session
 
 from facewitness.errors import (
     DatabaseUnusable,
@@ -18,7 +19,6 @@ from facewitness.errors import (
     MalformedRequest,
     NotFound,
     ServiceBusy,
-    StoreCorrupt,
     StoreKeyUnavailable,
     TooManyRequests,
 )
@@ -180,8 +180,68 @@ def test_a_sealed_part_moved_to_another_job_is_noticed(queue: tuple[Jobs, Leases
         one, two = (session.get(Job, job) for job in (first, second))
         assert one is not None and two is not None
         one.wrapped_key = two.wrapped_key
-    with pytest.raises(StoreCorrupt):
-        leases.claim()
+    claim = leases.claim()
+    assert claim is not None and (claim.job, claim.damaged, claim.submission.photo) == (first, True, b"")
+
+
+def _flip_a_bit(session: Session, job: str) -> None:
+    photo = session.get(Spool, {"job": job, "part": "photo"})
+    assert photo is not None
+    photo.sealed = bytes([photo.sealed[0] ^ 1]) + photo.sealed[1:]
+
+
+def _lose_a_part(session: Session, job: str) -> None:
+    session.execute(delete(Spool).where(Spool.job == job, Spool.part == "options"))
+
+
+def _damage_the_key(session: Session, job: str) -> None:
+    session.execute(update(Job).where(Job.id == job).values(wrapped_key=b"x" * 60))
+
+
+@pytest.mark.parametrize("damage", [_flip_a_bit, _lose_a_part, _damage_the_key])
+def test_a_request_that_cannot_be_opened_ends_and_the_next_ones_go_on(
+    queue: tuple[Jobs, Leases], database: Database, damage: Callable[[Session, str], None]
+) -> None:
+    jobs, leases = queue
+    bad, _ = jobs.submit("me", SUBMISSION, "key")
+    interrupted = leases.claim()
+    assert interrupted is not None
+    assert leases.beat(interrupted, [{"event": "stage", "data": {}}])
+    leases.give_back(interrupted)
+    good, _ = jobs.submit("another", SUBMISSION)
+    with database.writing() as session:
+        damage(session, bad)
+    claim = leases.claim()
+    assert claim is not None and (claim.job, claim.attempt, claim.damaged) == (bad, 2, True)
+    following = leases.claim()
+    assert following is not None and (following.job, following.submission) == (good, SUBMISSION)
+    assert leases.finish(claim, {"problem": {"status": 500}}, failed=True, events=[{"event": "sentence"}])
+    assert (jobs.get("me", bad).end, len(jobs.events("me", bad, 0)[1])) == ({"problem": {"status": 500}}, 1)
+    with database.reading() as session:
+        assert session.scalars(select(Spool.part).where(Spool.job == bad)).all() == []
+
+
+def test_options_of_another_release_are_no_request(queue: tuple[Jobs, Leases], monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs, leases = queue
+    with monkeypatch.context() as newer:
+        newer.setattr(Submission, "parts", lambda _: {"photo": b"a photo", "options": b'{"unheard_of": 1}'})
+        jobs.submit("me", SUBMISSION)
+    claim = leases.claim()
+    assert claim is not None and claim.damaged
+
+
+def test_a_fault_of_the_service_frees_the_idempotency_key(queue: tuple[Jobs, Leases]) -> None:
+    jobs, leases = queue
+    for status, freed in ((422, False), (500, True), (503, True)):
+        job, _ = jobs.submit("me", SUBMISSION, f"key {status}")
+        claim = leases.claim()
+        assert claim is not None
+        assert leases.finish(claim, {"problem": {"status": status}}, failed=True)
+        again, new = jobs.submit("me", SUBMISSION, f"key {status}")
+        assert (again != job, new) == (freed, freed)
+        assert jobs.get("me", job).status == "failed"
+        if freed:
+            jobs.delete("me", again)
 
 
 # --- several photos at once

@@ -25,15 +25,18 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 from standardwebhooks import Webhook
 
 from facewitness.tools import registry
 from facewitness.tools.registry import FaceTool
+from facewitness.ui.api import work
 from facewitness.ui.api.access import ApiKeys
 from facewitness.ui.api.database import Database
+from facewitness.ui.api.jobs import Jobs
 from facewitness.ui.api.masterkey import open_vault
 from facewitness.ui.api.settings import Settings
+from facewitness.ui.api.submission import Options, Submission
 from facewitness.ui.api.tables import Delivery, Job, Spool
 
 from .api_server import SECONDS, running, wait
@@ -434,6 +437,42 @@ def test_a_tool_that_hangs_is_evidence_that_says_so(
         (item,) = [item for item in verdict["record"]["evidence"] if item["tool"] == "quality"]
         assert (item["status"], "gave no answer" in item["finding"]) == ("failed", True)
     assert "facewitness_retries_total 0.0" in metrics
+
+
+# --- pictures that take long, and what cannot be opened
+
+
+def test_drawing_for_longer_than_a_lease_loses_nothing(
+    tmp_path: Path, astronaut: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw = work._pictures
+
+    def slowly(*given: Any) -> dict[str, bytes]:
+        time.sleep(4)
+        return draw(*given)
+
+    monkeypatch.setattr(work, "_pictures", slowly)
+    with running(tmp_path / "api", lease=1, workers=2) as server, server.client() as client:
+        files, form = {"photo": astronaut.read_bytes()}, {"keep_pictures": "600"}
+        verdict = wait(client, client.post("/v1/verdicts", files=files, data=form).headers["Location"])
+        assert (verdict["status"], _attempts(server.service.database)) == ("done", [1])
+        assert verdict["links"]["report"]
+
+
+def test_a_request_that_cannot_be_opened_fails_and_the_others_are_done(tmp_path: Path, astronaut: Path) -> None:
+    settings = Settings(folder=tmp_path / "api")
+    database = Database(settings)
+    jobs = Jobs(database, open_vault(database))
+    submission = Submission(astronaut.read_bytes(), (), Options())
+    bad, good = (jobs.submit("local", submission)[0] for _ in range(2))
+    with database.writing() as session:
+        session.execute(delete(Spool).where(Spool.job == bad, Spool.part == "photo"))
+    database.close()
+    with running(tmp_path / "api") as server, server.client() as client:
+        assert wait(client, f"/v1/verdicts/{good}")["status"] == "done"
+        problem = client.get(f"/v1/verdicts/{bad}").json()["problem"]
+        assert (problem["code"], "hand it in again" in problem["detail"]) == ("service.error", True)
+        assert _count(server.service.database, Spool) == 0
 
 
 HANGS = """

@@ -47,7 +47,7 @@ def check(case: schemathesis.Case, secret: str) -> None:
 def test_generated_requests(server: Running) -> None:
     schema = schemathesis.openapi.from_url(f"{server.url}/v1/openapi.json")
     operations = [result.ok() for result in schema.get_all_operations()]
-    assert len(operations) == 25
+    assert len(operations) == 26
     limited = settings(
         max_examples=max(1, CASES // (len(operations) * len(MODES))),
         deadline=None,

@@ -206,6 +206,8 @@ def test_what_cannot_be_audited_is_not_answered(server: Running, photo: bytes) -
         ({"purpose": " " * 40}, "purpose"),
         ({"purpose": "x" * 501}, "purpose"),
         ({"purpose": "two\nlines of it"}, "purpose"),
+        ({"purpose": "two\u2028lines of it"}, "purpose"),
+        ({"purpose": "clears the terminal \x9b2J"}, "purpose"),
         ({"limit": "0"}, "limit"),
         ({"limit": "21"}, "limit"),
         ({"person": "Ada"}, "person"),

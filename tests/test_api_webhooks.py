@@ -41,7 +41,7 @@ from facewitness.ui.api.leases import Claim, Leases
 from facewitness.ui.api.masterkey import open_vault
 from facewitness.ui.api.settings import DAY
 from facewitness.ui.api.submission import Options, Submission
-from facewitness.ui.api.tables import Delivery
+from facewitness.ui.api.tables import ApiKey, Delivery
 from facewitness.ui.cli import app
 
 from .api_server import SECONDS, Running, running, wait
@@ -114,6 +114,29 @@ def test_the_end_of_a_verdict_is_announced_and_signed(
     assert 'facewitness_webhooks_total{result="retried"} 2.0' in metrics
 
 
+def test_a_receiver_that_hangs_delays_its_own_owner_alone(
+    server: Running, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhooks, "SECONDS", 60.0)
+    with socket.create_server(("127.0.0.1", 0)) as hanging:  # which takes connections, and never answers
+        address = f"http://127.0.0.1:{hanging.getsockname()[1]}/"
+        secret = server.service.keys.create(["verdicts"], 1, webhook=address)[1]
+        other = server.service.keys.create(["verdicts"], 1, webhook=receiver.url)[1]
+        with server.client(secret) as client:
+            client.post("/v1/batches", files=[("photos", b"text")] * 6).raise_for_status()
+        hanging.settimeout(SECONDS)
+        connection, _ = hanging.accept()
+        began = time.monotonic()
+        with server.client(other) as client:
+            client.post("/v1/batches", files=[("photos", b"text")] * 2).raise_for_status()
+        receiver.messages(3)
+        assert time.monotonic() - began < 20
+        hanging.settimeout(0.5)
+        with pytest.raises(TimeoutError):  # one message of an owner at a time
+            hanging.accept()
+        connection.close()
+
+
 def _waiting(database: Database) -> int:
     with database.reading() as session:
         return session.scalars(select(func.count()).select_from(Delivery)).one()
@@ -150,17 +173,20 @@ def test_a_name_that_turns_to_a_private_address_is_not_connected_to(
     """Every address of the name counts, not only the first."""
     found = [(2, 1, 6, "", ("93.184.216.34", 443)), (2, 1, 6, "", ("10.0.0.1", 443))]
 
-    async def look_up(*_: object, **__: object) -> Any:
-        return found
-
-    async def address() -> str:
-        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", look_up, raising=False)
-        return await webhooks._address("mixed.example", 443, private=False)
-
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
     with pytest.raises(webhooks.Unreachable):
-        asyncio.run(address())
+        asyncio.run(webhooks._address("mixed.example", 443, private=False))
     found.pop()
-    assert asyncio.run(address()) == "93.184.216.34"
+    assert asyncio.run(webhooks._address("mixed.example", 443, private=False)) == "93.184.216.34"
+
+
+def test_a_name_that_is_looked_up_slowly_takes_no_longer_than_an_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webhooks, "SECONDS", 0.5)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: time.sleep(6))
+    began = time.monotonic()
+    with pytest.raises(TimeoutError):
+        asyncio.run(webhooks.post(Message("msg_1", "https://slow.example/", bytes(32), 1, {}), private=False))
+    assert time.monotonic() - began < 5
 
 
 def certified(folder: Path, name: str) -> Path:
@@ -291,6 +317,23 @@ def test_a_secret_is_sealed(database: Database, finished: Any) -> None:
     with database.writing() as session:
         session.execute(update(Delivery).values(due_at=0.0))
     assert deliveries.claim().secret == message.secret
+
+
+def test_a_message_whose_secret_cannot_be_opened_is_dropped_and_the_next_goes_on(
+    database: Database, finished: Any
+) -> None:
+    keys, key_id, _, deliveries = finished
+    keys.create(["verdicts"], 1, "newsroom", "https://second.example/hook")
+    vault = open_vault(database)
+    jobs, leases = Jobs(database, vault), Leases(database, vault)
+    jobs.submit("newsroom", Submission(b"photo", (), Options()))
+    claim = leases.claim()
+    assert claim is not None and leases.finish(claim, {"record": 2})
+    with database.writing() as session:
+        session.execute(update(ApiKey).where(ApiKey.id == key_id).values(sealed=b"damaged"))
+    found = [deliveries.claim() for _ in range(4)]
+    assert [message.url for message in found if message is not None] == ["https://second.example/hook"]
+    assert _waiting(database) == 1
 
 
 # --- the end of a batch

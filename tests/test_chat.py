@@ -9,6 +9,7 @@ import stat
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,7 +20,7 @@ from typer.testing import CliRunner
 
 from facewitness.agent.examine import examine_all
 from facewitness.agent.record import Record
-from facewitness.errors import InputError, InvalidOption, SignatureInvalid
+from facewitness.errors import InvalidOption, SignatureInvalid
 from facewitness.tools.image import load
 from facewitness.ui.api.access import Principal
 from facewitness.ui.api.database import Database
@@ -27,13 +28,14 @@ from facewitness.ui.api.masterkey import open_vault
 from facewitness.ui.api.service import Service
 from facewitness.ui.api.settings import Settings
 from facewitness.ui.api.signing import Signer, public_keys, verify
-from facewitness.ui.chat import feedback, panels, reports, stage, uploads
+from facewitness.ui.chat import feedback, panels, reports, stage
 from facewitness.ui.chat.examples import EXAMPLES, FOLDER
 from facewitness.ui.chat.running import Stopped, Work
 from facewitness.ui.chat.session import MOST_CASES, Case, Found, Session, Turn
 from facewitness.ui.chat.speaker import speaker
 from facewitness.ui.chat.steps import Steps
-from facewitness.ui.chat.text import ASSETS, next_step, words
+from facewitness.ui.chat.text import ASSETS, words
+from facewitness.ui.chat.uploads import Uploads
 from facewitness.ui.cli import app
 
 from .api_server import Running, running, unaudited
@@ -142,31 +144,6 @@ def test_work_is_stopped_at_its_next_report() -> None:
     assert reached
 
 
-def test_uploads_are_read_once_and_only_from_their_folder(tmp_path: Path, astronaut: Path) -> None:
-    folder = tmp_path / "uploads"
-    arrived = folder / "ab12" / "face.jpg"
-    arrived.parent.mkdir(parents=True)
-    arrived.write_bytes(astronaut.read_bytes())
-    assert [photo.format for photo in uploads.photos(folder, [str(arrived)])] == ["JPEG"]
-    assert not arrived.parent.exists()
-    link = folder / "link.jpg"
-    link.symlink_to(astronaut)
-    for path in (astronaut, folder / ".." / "x.jpg", "/etc/passwd", link, folder):
-        with pytest.raises(InputError):
-            uploads.photos(folder, [str(path)])
-    assert astronaut.exists()
-
-
-def test_a_bad_upload_is_gone_too(tmp_path: Path) -> None:
-    bad = tmp_path / "a" / "bad.jpg"
-    bad.parent.mkdir()
-    bad.write_bytes(b"no photo")
-    with pytest.raises(InputError) as refused:
-        uploads.photos(tmp_path, [str(bad)])
-    assert not bad.exists()
-    assert next_step(refused.value.code) != next_step("no.such.code")
-
-
 def test_the_json_report_is_signed_as_the_api_signs(case: Case, tmp_path: Path) -> None:
     database = Database(Settings(folder=tmp_path))
     signer = Signer(database, open_vault(database))
@@ -266,7 +243,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_gradio_is_set_to_what_is_safe(server: Running, tmp_path: Path) -> None:
+def test_gradio_is_set_to_what_is_safe(server: Running) -> None:
     with server.client() as client:
         page = client.get("/chat/")
         assert 'href="/manifest.json"' in page.text and client.get("/manifest.json").json()["start_url"] == "/chat/"
@@ -278,11 +255,62 @@ def test_gradio_is_set_to_what_is_safe(server: Running, tmp_path: Path) -> None:
         assert config["max_file_size"] == 10_000_000
         assert not config.get("mcp_server") and not config.get("run_history")
         assert {one["api_visibility"] for one in config["dependencies"]} == {"private"}
-        assert client.get("/chat/gradio_api/info").json()["named_endpoints"] == {}
-        for path in ("/etc/passwd", str(tmp_path), str(Path(__file__))):
-            assert client.get(f"/chat/gradio_api/file={path}").status_code in (403, 404)
-        large = {"files": ("large.jpg", bytes(10_000_100), "image/jpeg")}
-        assert client.post("/chat/gradio_api/upload", files=large).status_code == 413
+        assert client.post("/chat/upload", content=iter([bytes(10_000_001)])).status_code == 413
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_of_gradio_only_what_the_page_needs_is_served(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would fetch an address for whoever asks, an image on any web page included."""
+    safehttpx = pytest.importorskip("safehttpx", reason="needs facewitness[ui]")
+    followed = []
+
+    async def resolved(host: str) -> str:
+        followed.append(host)
+        return "127.0.0.1"
+
+    monkeypatch.setattr(safehttpx, "async_validate_url", resolved)
+    own = f"{server.url}/healthz"
+    api = "/chat/gradio_api"
+    with server.client() as client:
+        for path in (
+            *(f"{api}/file={one}" for one in (own, own.replace(":", "%3A", 1), "/etc/passwd", str(Path(__file__)))),
+            *(f"{api}/{start}{own}" for start in ("file/", "proxy=")),
+            *(
+                f"{api}/{name}"
+                for name in ("info", "openapi.json", "user", "token", "runs", "deep_link?session_hash=x")
+            ),
+            *(f"{api}/{name}" for name in ("stream/a/b/1/playlist-file", "custom_component/a/client/b/c", "file=%0A")),
+            *(f"/chat/{name}" for name in ("monitoring/summary", "svelte/x.js", "../chat/robots.txt")),
+        ):
+            assert client.get(path).status_code == 404, path
+        for path in ("upload", "component_server", "process_recording", "run/predict", "call/photos", "cancel"):
+            assert client.post(f"{api}/{path}", json={}).status_code == 404, path
+        assert followed == []
+        page = client.get("/chat/")
+        assets = re.findall(r'"\./((?:assets|static|theme)[^"]+)"', page.text)
+        assert len(assets) >= 2
+        for path in ("/chat", *(f"/chat/{one}" for one in assets), "/chat/gradio_api/app_id", "/chat/config"):
+            assert client.get(path, follow_redirects=True).status_code == 200, path
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_nobody_waits_while_a_visitor_is_looked_up(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    principal, looking, others = server.service.keys.principal, threading.Event(), threading.Event()
+    served_meanwhile = []
+
+    def slow(secret: str | None) -> Principal:
+        looking.set()
+        served_meanwhile.append(others.wait(5))
+        return principal(secret)
+
+    monkeypatch.setattr(server.service.keys, "principal", slow)
+    with server.client() as client, ThreadPoolExecutor(1) as pool:
+        page = pool.submit(client.get, "/chat/config")
+        assert looking.wait(5)
+        assert client.get("/healthz").status_code == 200
+        others.set()
+        assert page.result().status_code == 200
+    assert served_meanwhile[0]
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -296,8 +324,7 @@ def test_with_keys_nothing_is_served_without_one(tmp_path: Path, monkeypatch: py
             for path in ("/chat/", "/chat/config"):
                 answer = client.get(path)
                 assert (answer.status_code, answer.headers["location"]) == (303, "/signin")
-            files = {"files": ("a.jpg", b"x", "image/jpeg")}
-            assert client.post("/chat/gradio_api/upload", files=files).status_code in (303, 401)
+            assert client.post("/chat/upload", content=b"x").status_code == 303
             assert client.post("/signin", data={"key": people_only}).status_code == 401
             other = client.post("/signin", data={"key": secret}, headers={"Origin": "http://evil.example"})
             assert other.status_code == 403 and "set-cookie" not in other.headers
@@ -329,7 +356,7 @@ def test_a_visitor_is_compared_only_with_people_of_the_key_s_owner(
         ("acme", {"verdicts"}),
     ):
         principal = Principal("key", frozenset(scopes), owner)
-        handlers = Handlers(service, lambda _, who=principal: who, tmp_path)
+        handlers = Handlers(service, lambda _, who=principal: who, Uploads())
         session = handlers._greeted(None)
         talk = handlers._conversation(session, case, Found(case.found.examination, Steps()))
         said[owner, len(scopes)] = session.people, talk.ask("Compare the face with the enrolled person Ada.")
@@ -354,7 +381,7 @@ def test_who_compares_with_whom_in_the_chat_is_audited(
     assert CliRunner().invoke(app, ["enroll", "Ada", str(known)]).exit_code == 0
     service = Service(Settings(folder=tmp_path / "api", model="none", database=url))
     who = Principal("key", frozenset({"verdicts", "identity"}), "local")
-    handlers = Handlers(service, lambda _: who, tmp_path)
+    handlers = Handlers(service, lambda _: who, Uploads())
     session = handlers._greeted(None)
     assert session.people == ["Ada"]
 

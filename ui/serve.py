@@ -224,9 +224,12 @@ def list_audit(database: Database = None) -> None:
     """List who did what to what: number, time, actor, action, subject, detail."""
     from datetime import UTC, datetime
 
-    for row in _audit(database).entries():
+    rows = _audit(database).entries()
+    from .api.printing import shown
+
+    for row in rows:
         at = datetime.fromtimestamp(row.at, UTC).isoformat(timespec="seconds")
-        typer.echo(f"{row.number}  {at}  {row.actor}  {row.action}  {row.subject}  {row.detail}")
+        typer.echo(shown(f"{row.number}  {at}  {row.actor}  {row.action}  {row.subject}  {row.detail}"))
 
 
 @audit.command("verify")

@@ -64,6 +64,8 @@ class ApiKeys:
 
     def __init__(self, database: Database, vault: Vault) -> None:
         self._database, self._vault, self._audit = database, vault, Audit(database, vault)
+        self.made = False
+        """Whether a key was ever made, as far as this process knows; once it was, that stays so."""
 
     def create(
         self, scopes: Sequence[str], days: int | None, owner: str | None = None, webhook: str | None = None
@@ -155,9 +157,11 @@ class ApiKeys:
             return Principal(row.id, frozenset(row.scopes.split()), row.owner)
 
     def required(self) -> bool:
-        """Whether a key was ever made."""
-        with self._database.reading() as session:
-            return _any(session)
+        """Whether a key was ever made; the database is asked only until one was."""
+        if not self.made:
+            with self._database.reading() as session:
+                self.made = _any(session)
+        return self.made
 
 
 def state(row: ApiKey) -> str:
@@ -185,7 +189,8 @@ _bearer = HTTPBearer(auto_error=False, description="API key made with `facewitne
 
 def _principal(request: Request, given: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> Principal:
     keys: ApiKeys = request.app.state.service.keys
-    principal = keys.principal(None if given is None else given.credentials)
+    # before the first key is made one that comes is passed over: OpenAI's clients cannot be without
+    principal = keys.principal(given.credentials if given is not None and keys.required() else None)
     request.state.principal = principal.id
     return principal
 

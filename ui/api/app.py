@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -9,6 +10,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from pydantic.json_schema import models_json_schema
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
@@ -19,11 +21,11 @@ from . import batches, chat, info, people, search, verdicts
 from .bodies import BatchRequest, PersonRequest, SearchRequest, VerdictRequest
 from .chat import ChatRequest
 from .guard import Guard
-from .problems import handle
+from .problems import Problem, handle
 from .service import Service
 from .signing import SignedRecord
 
-BODIES = (VerdictRequest, BatchRequest, PersonRequest, SearchRequest, ChatRequest, SignedRecord)
+BODIES = (VerdictRequest, BatchRequest, PersonRequest, SearchRequest, ChatRequest, SignedRecord, Problem)
 DESCRIPTION = """Forensic evidence on a face, a calibrated verdict, and an explanation that cites its evidence.
 
 Photos are sent as bytes; addresses and paths are never followed. They are kept until the examination has ended.
@@ -31,7 +33,7 @@ Errors are `application/problem+json` with a stable `code`."""
 
 
 class Api(FastAPI):
-    """Describes also the bodies that routes read themselves."""
+    """Describes also the bodies that routes read themselves, and problems."""
 
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI document."""
@@ -66,8 +68,12 @@ def create_app(service: Service) -> FastAPI:
     for kind in (FacewitnessError, RequestValidationError, HTTPException, SQLAlchemyError):
         app.add_exception_handler(kind, handle)
     app.add_middleware(Guard)
+    app.state.methods = defaultdict(set)
     for module in (verdicts, batches, people, search, chat, info):
         app.include_router(module.router)
+        for route in module.router.routes:
+            if isinstance(route, APIRoute):
+                app.state.methods[route.path] |= route.methods
     if service.settings.chat:
         from ..chat.app import mount
 

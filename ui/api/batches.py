@@ -43,7 +43,7 @@ async def create(request: Request, client: LimitedClient, idempotency_key: Idemp
     A photo that cannot be used is a line of the results with its problem, and keeps the others from nothing.
     """
     service: Service = request.app.state.service
-    asked = await parsed(request, BatchRequest)
+    asked = await parsed(request, client.owner, BatchRequest)
     comparison = service.people.comparison(client, asked.person)
     entries = await run_in_threadpool(_entries, asked)
     batch = await run_in_threadpool(service.batches.submit, client.owner, entries, idempotency_key, comparison)

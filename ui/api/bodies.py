@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Annotated, Any, ClassVar, Self, TypeVar
+from weakref import WeakValueDictionary
 
 from fastapi import Request
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from ...errors import MalformedRequest, RequestTooLarge, RequestTooSlow
 from ...tools.limits import MAX_BYTES
+from . import printing
 from .batch import MAX_PHOTOS
 from .problems import Malformed, faults_of
 from .settings import DAY
@@ -21,8 +24,8 @@ from .submission import MAX_REFERENCES, Options, Submission
 MAX_BODY = (1 + MAX_REFERENCES) * MAX_BYTES * 4 // 3 + 100_000
 """All photos at their limit, as base64."""
 MAX_SECONDS = 60.0
-UPLOADS = 8
-"""Bodies that are read at a time; others wait, so that memory stays bounded."""
+UPLOADS, OF_OWNER = 8, 2
+"""Bodies that are read at a time, of all and of one owner; others wait, so that memory stays bounded."""
 
 Base64 = Annotated[
     bytes,
@@ -99,7 +102,9 @@ class VerdictRequest(_Asked):
         return submission
 
 
-Label = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Label = Annotated[
+    str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$"), AfterValidator(printing.check)
+]
 
 
 class BatchPhoto(BaseModel):
@@ -167,6 +172,7 @@ class PersonRequest(Body):
 Purpose = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=10, max_length=500, pattern=r"^[^\x00-\x1f\x7f]+$"),
+    AfterValidator(printing.check),
     Field(description="What for, in plain words, spaces around it not counted; no name, for the audit log keeps it."),
 ]
 
@@ -193,6 +199,21 @@ class _InMemory(MultiPartParser):
     spool_max_size = MAX_BODY + 1
 
 
+class Uploads:
+    """Turns to read a body: however slowly an owner sends, others have theirs."""
+
+    def __init__(self) -> None:
+        self._all = asyncio.Semaphore(UPLOADS)
+        self._owners: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+
+    @asynccontextmanager
+    async def turn(self, owner: str) -> AsyncIterator[None]:
+        """Wait for a turn, and have it while the block runs."""
+        own = self._owners.setdefault(owner, asyncio.Semaphore(OF_OWNER))
+        async with own, self._all:
+            yield
+
+
 async def read(request: Request, limit: int = MAX_BODY) -> bytes:
     """The whole body.
 
@@ -215,8 +236,8 @@ async def read(request: Request, limit: int = MAX_BODY) -> bytes:
     return bytes(body)
 
 
-async def parsed(request: Request, model: type[Asked]) -> Asked:
-    """The body of a request, as JSON or as multipart.
+async def parsed(request: Request, owner: str, model: type[Asked]) -> Asked:
+    """The body of an owner's request, as JSON or as multipart.
 
     Raises:
         MalformedRequest: Neither, or not as described; it names all faults.
@@ -225,7 +246,7 @@ async def parsed(request: Request, model: type[Asked]) -> Asked:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in ("application/json", "multipart/form-data"):
         raise MalformedRequest("The body must be application/json or multipart/form-data.")
-    async with request.app.state.service.uploads:
+    async with request.app.state.service.uploads.turn(owner):
         body = await read(request)
         try:
             if kind == "application/json":
@@ -243,7 +264,7 @@ async def _fields(headers: Headers, body: bytes, model: type[Body]) -> dict[str,
 
     try:
         form = await _InMemory(headers, stream(), max_files=model.most, max_fields=20 + model.most).parse()
-    except MultiPartException as error:
+    except (MultiPartException, UnicodeError) as error:  # UnicodeError: of the charset that the header names
         raise MalformedRequest("The multipart body cannot be read.") from error
     try:
         return await _collect(form, model)

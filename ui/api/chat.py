@@ -11,14 +11,14 @@ import time
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import JSONResponse
 from fastapi.sse import EventSourceResponse, format_sse_event
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.concurrency import run_in_threadpool
 
 from ...agent.record import Record
-from ...errors import FacewitnessError, MalformedRequest, NotFinished
+from ...errors import FacewitnessError, MalformedRequest, NotFinished, NotFound
 from ..wording import percent, sentences
 from . import problems, waiting
 from .access import Client
@@ -26,7 +26,7 @@ from .bodies import VerdictRequest, read
 from .jobs import FAILED
 from .rates import LimitedClient
 from .service import Service
-from .verdicts import hand_in
+from .verdicts import IdempotencyKey, hand_in
 
 MODEL = "facewitness"
 WAIT = 120.0
@@ -37,7 +37,7 @@ router = APIRouter(prefix="/v1", tags=["chat"])
 class ImageUrl(BaseModel):
     """An image as a data URI; addresses are refused."""
 
-    url: Annotated[str, Field(pattern=r"^data:image/(jpeg|png|webp);base64,", examples=[_EXAMPLE])]
+    url: Annotated[str, Field(pattern=r"^data:image/(jpe?g|png|webp);base64,", examples=[_EXAMPLE])]
 
 
 class ImagePart(BaseModel):
@@ -55,10 +55,16 @@ class TextPart(BaseModel):
 
 
 class Message(BaseModel):
-    """A message; only those of the user are read."""
+    """A message of the user."""
 
-    role: Literal["system", "developer", "user", "assistant", "tool"]
+    role: Literal["user"]
     content: str | list[Annotated[TextPart | ImagePart, Field(discriminator="type")]] | None = None
+
+
+class Unread(BaseModel):
+    """A message of another, whose content is not read, whatever it is."""
+
+    role: Literal["system", "developer", "assistant", "tool"]
 
 
 class ChatRequest(BaseModel):
@@ -84,7 +90,9 @@ class ChatRequest(BaseModel):
     )
 
     model: Annotated[str, Field(max_length=100)] = MODEL
-    messages: Annotated[list[Message], Field(min_length=1, max_length=200)]
+    messages: Annotated[
+        list[Annotated[Message | Unread, Field(discriminator="role")]], Field(min_length=1, max_length=200)
+    ]
     stream: bool = False
 
     def verdict_request(self) -> VerdictRequest:
@@ -93,7 +101,7 @@ class ChatRequest(BaseModel):
         Raises:
             MalformedRequest: No image, too many, or one that is not base64.
         """
-        said = [message for message in self.messages if message.role == "user"]
+        said = [message for message in self.messages if isinstance(message, Message)]
         photos: list[bytes] = next((found for message in reversed(said) if (found := _images(message))), [])
         if not photos:
             raise MalformedRequest("No message of the user has an image: send one as a data URI.")
@@ -138,23 +146,43 @@ class ChatCompletion(BaseModel):
     verdict: str
 
 
+class Model(BaseModel):
+    """What a client can name as the model."""
+
+    id: str = MODEL
+    object: Literal["model"] = "model"
+    created: int = 0
+    owned_by: str = MODEL
+
+
 class Models(BaseModel):
     """The list of models: one."""
 
-    object: Literal["list"]
-    data: list[dict[str, Any]]
+    object: Literal["list"] = "list"
+    data: list[Model]
 
 
 @router.get("/models", response_model=Models, responses=problems.responses())
 def list_models(client: Client) -> Models:
     """Models that a client can name; there is one."""
-    return Models(object="list", data=[{"id": MODEL, "object": "model", "created": 0, "owned_by": "facewitness"}])
+    return Models(data=[Model()])
+
+
+@router.get("/models/{model}", response_model=Model, responses=problems.responses(404))
+def read_model(client: Client, model: Annotated[str, Path(max_length=100)]) -> Model:
+    """The one model."""
+    if model != MODEL:
+        raise NotFound(f"There is no such model; there is {MODEL}.")
+    return Model()
 
 
 @router.post(
     "/chat/completions",
     response_model=ChatCompletion,
-    responses=problems.responses(408, 413, 415, 429, 500),
+    responses={
+        200: {"content": {"text/event-stream": {}}},
+        **problems.responses(408, 409, 413, 415, 429, 500),
+    },
     openapi_extra={
         "requestBody": {
             "required": True,
@@ -162,11 +190,11 @@ def list_models(client: Client) -> Models:
         }
     },
 )
-async def complete(request: Request, client: LimitedClient) -> Response:
+async def complete(request: Request, client: LimitedClient, idempotency_key: IdempotencyKey = None) -> Response:
     """Examine the image of a chat, and answer with the explained verdict; with `stream`, sentence by sentence."""
     service: Service = request.app.state.service
-    chat, asked = await _parsed(request)
-    job, _ = await hand_in(service, client, asked, None)
+    chat, asked = await _parsed(request, client.owner)
+    job, _ = await hand_in(service, client, asked, idempotency_key)
     if chat.stream:
         return EventSourceResponse(_stream(service, client.owner, job))
     parts = await _answer(service, client.owner, job)
@@ -178,8 +206,8 @@ async def complete(request: Request, client: LimitedClient) -> Response:
     return JSONResponse(body)
 
 
-async def _parsed(request: Request) -> tuple[ChatRequest, VerdictRequest]:
-    async with request.app.state.service.uploads:
+async def _parsed(request: Request, owner: str) -> tuple[ChatRequest, VerdictRequest]:
+    async with request.app.state.service.uploads.turn(owner):
         body = await read(request)
         try:
             chat = ChatRequest.model_validate_json(body)

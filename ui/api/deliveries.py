@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +12,9 @@ from sqlalchemy import delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from ...agent.people.sealing import Vault, unseal
+from ...errors import StoreCorrupt
 from .database import Database, now
+from .logs import LOG
 from .tables import ApiKey, Batch, Delivery, Job
 
 MAX_ATTEMPTS = 10
@@ -30,6 +33,7 @@ class Message:
         secret: Signs it.
         attempt: 1 for the first.
         body: JSON types.
+        owner: Who registered it.
     """
 
     id: str
@@ -37,6 +41,7 @@ class Message:
     secret: bytes = field(repr=False)
     attempt: int
     body: dict[str, Any] = field(repr=False)
+    owner: str = ""
 
 
 def announce(session: Session, owner: str, *, job: str | None = None, batch: str | None = None) -> None:
@@ -66,16 +71,21 @@ class Deliveries:
     def __init__(self, database: Database, vault: Vault) -> None:
         self._database, self._vault = database, vault
 
-    def claim(self) -> Message | None:
-        """Take one that is due; nobody else gets it for ``LEASE`` seconds. None if there is none."""
+    def claim(self, without: Collection[str] = ()) -> Message | None:
+        """Take one that is due; nobody else gets it for ``LEASE`` seconds. None if there is none.
+
+        Args:
+            without: Owners whose messages stay.
+        """
+        kept = Delivery.key.in_(select(ApiKey.id).where(ApiKey.owner.in_(without)))
+        due = select(Delivery.id).where(Delivery.due_at <= now(), ~kept).order_by(Delivery.due_at).limit(1)
         with self._database.reading() as session:
-            if session.scalar(select(Delivery.id).where(Delivery.due_at <= now()).limit(1)) is None:
+            if session.scalar(due) is None:
                 return None
         with self._database.writing() as session:
-            first = select(Delivery.id).where(Delivery.due_at <= now()).order_by(Delivery.due_at).limit(1)
             taken = (
                 update(Delivery)
-                .where(Delivery.id == first.scalar_subquery(), Delivery.due_at <= now())
+                .where(Delivery.id == due.scalar_subquery(), Delivery.due_at <= now())
                 .values(due_at=now() + LEASE, attempts=Delivery.attempts + 1)
                 .returning(Delivery.id, Delivery.key, Delivery.job, Delivery.batch, Delivery.attempts)
             )
@@ -90,8 +100,13 @@ class Deliveries:
         if key is None or body is None or not (key.webhook and key.wrapped_key and key.sealed):
             session.execute(delete(Delivery).where(Delivery.id == message))  # the key ended meanwhile
             return None
-        secret = unseal(self._vault.unwrap(key.wrapped_key, key.id), key.sealed, "webhook", key.id)
-        return Message(message, key.webhook, secret, attempt, body)
+        try:
+            secret = unseal(self._vault.unwrap(key.wrapped_key, key.id), key.sealed, "webhook", key.id)
+        except StoreCorrupt as error:  # raised, it would undo the claim, and this one be the first again, for ever
+            LOG.error("webhook unreadable", error=type(error).__name__)
+            session.execute(delete(Delivery).where(Delivery.id == message))
+            return None
+        return Message(message, key.webhook, secret, attempt, body, key.owner)
 
     def end(self, message: Message) -> None:
         """It was taken, or is given up."""

@@ -8,11 +8,13 @@ from collections.abc import MutableMapping
 from typing import Any
 
 from fastapi import Request
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ...errors import FacewitnessError, NotPermitted
 from . import problems, traces
+from .access import ApiKeys
 from .logs import LOG
 from .metrics import Metrics
 
@@ -53,7 +55,7 @@ class Guard:
             await send(message)
 
         try:
-            _check_origin(scope)
+            await _check_origin(scope)
             await self.app(scope, receive, send_with_headers)
         except Exception as error:  # noqa: BLE001 - a client must not see it, nor a log its message
             if not isinstance(error, FacewitnessError):
@@ -63,11 +65,12 @@ class Guard:
         return _note(metrics, scope, state, status, time.perf_counter() - started), status
 
 
-def _check_origin(scope: Scope) -> None:
+async def _check_origin(scope: Scope) -> None:
     headers = Headers(scope=scope)
     host, origin = headers.get("host", ""), headers.get("origin")
     own = _HOST.fullmatch(host) is not None and (origin is None or origin.partition("://")[2] == host)
-    if not own and not scope["app"].state.service.keys.required():
+    keys: ApiKeys = scope["app"].state.service.keys
+    if not (own or keys.made or await run_in_threadpool(keys.required)):
         raise NotPermitted("Without API keys the service is for this machine, and not for pages of other sites.")
 
 

@@ -88,8 +88,8 @@ async def verify_record(request: Request, client: LimitedClient) -> schemas.Veri
 
 
 @router.get("/healthz", tags=["health"], response_model=schemas.Health)
-def alive() -> schemas.Health:
-    """The process answers."""
+async def alive() -> schemas.Health:
+    """The process answers, also while every thread waits for the database."""
     return schemas.Health(status="ok")
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import math
+import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,6 +33,7 @@ from .tables import Batch, Event, Job, Picture, Spool
 
 QUEUED, RUNNING, DONE, FAILED = "queued", "running", "done", "failed"
 UNFINISHED = (QUEUED, RUNNING)
+_ID = re.compile(r"vd_[0-9a-f]{32}")
 Json = dict[str, Any]
 
 
@@ -274,7 +277,7 @@ def _cursor(view: View) -> str:
 def _place(cursor: str) -> tuple[float, str]:
     try:
         created_at, job_id = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True))
-        if isinstance(created_at, float) and isinstance(job_id, str) and "\0" not in job_id:
+        if isinstance(created_at, float) and math.isfinite(created_at) and _ID.fullmatch(job_id):
             return created_at, job_id
     except (ValueError, TypeError, RecursionError):
         pass

@@ -15,14 +15,18 @@ from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from ...agent.people.sealing import Vault, seal, unseal
+from ...errors import StoreCorrupt
 from . import ending
 from .database import Database, now
 from .deliveries import announce
 from .jobs import DONE, FAILED, QUEUED, RUNNING, Json
-from .submission import Submission
+from .logs import LOG
+from .submission import Options, Submission
 from .tables import Event, Job, Picture, Spool
 
 MAX_ATTEMPTS = 3
+UNREADABLE = (StoreCorrupt, KeyError, TypeError, ValueError)
+"""What opening the parts of a request raises where they are damaged, or of another release."""
 
 
 @dataclass(slots=True)
@@ -38,6 +42,7 @@ class Claim:
         submission: What to examine.
         key: Seals what belongs to the job.
         events: Number of the last event.
+        damaged: What was handed in cannot be opened: the submission is empty, and all that is left is to end it.
     """
 
     job: str
@@ -48,6 +53,10 @@ class Claim:
     submission: Submission = field(repr=False)
     key: bytes = field(repr=False)
     events: int
+    damaged: bool = False
+
+
+_NOTHING = Submission(b"", (), Options())
 
 
 class Leases:
@@ -67,6 +76,21 @@ class Leases:
         with self._database.reading() as session:
             if session.scalar(select(Job.id).where(_free()).limit(1)) is None:
                 return None
+        taken = self._take()
+        if taken is None:
+            return None
+        claim, wrapped, sealed = taken
+        try:  # after the commit: one that cannot be opened would otherwise be the oldest again, for ever
+            claim.key = self._vault.unwrap(wrapped, claim.job)
+            parts = {part: unseal(claim.key, blob, "spool", claim.job, part) for part, blob in sealed.items()}
+            claim.submission = Submission.from_parts(parts)
+        except UNREADABLE as error:
+            LOG.error("request unreadable", error=type(error).__name__)
+            self._damage(claim)
+        return claim
+
+    def _take(self) -> tuple[Claim, bytes, dict[str, bytes]] | None:
+        """A claim that is not opened yet, with its wrapped key and the sealed parts of what was handed in."""
         lease = secrets.token_hex(16)
         with self._database.writing() as session:
             first = select(Job.id).where(_free()).order_by(Job.batch.is_not(None), Job.created_at, Job.place)
@@ -78,16 +102,20 @@ class Leases:
                 .returning(Job.id, Job.owner, Job.attempts, Job.batch, Job.wrapped_key)
             )
             row = session.execute(taken, execution_options={"synchronize_session": False}).one_or_none()
-            return None if row is None else self._claim(session, lease, *row)
+            if row is None:
+                return None
+            job, owner, attempt, batch, wrapped = row
+            sealed = {spool.part: spool.sealed for spool in session.scalars(select(Spool).where(Spool.job == job))}
+            last = session.scalar(select(func.max(Event.number)).where(Event.job == job)) or 0
+            return Claim(job, owner, lease, attempt, batch, _NOTHING, b"", last), wrapped, sealed
 
-    def _claim(
-        self, session: Session, lease: str, job: str, owner: str, attempt: int, batch: str | None, wrapped: bytes
-    ) -> Claim:
-        key = self._vault.unwrap(wrapped, job)
-        spooled = session.scalars(select(Spool).where(Spool.job == job))
-        parts = {row.part: unseal(key, row.sealed, "spool", job, row.part) for row in spooled}
-        last = session.scalar(select(func.max(Event.number)).where(Event.job == job)) or 0
-        return Claim(job, owner, lease, attempt, batch, Submission.from_parts(parts), key, last)
+    def _damage(self, claim: Claim) -> None:
+        """Give it a new key, for the old one may be what is damaged; what that has sealed goes, but for the spool."""
+        claim.damaged, claim.submission, claim.events = True, _NOTHING, 0
+        claim.key, wrapped = self._vault.new_key(claim.job)
+        with self._database.writing() as session:
+            if _write(session, claim, wrapped_key=wrapped):
+                session.execute(delete(Event).where(Event.job == claim.job))
 
     def beat(self, claim: Claim, events: Iterable[Json] = ()) -> bool:
         """Extend the lease and add events; False where the lease is lost, and nothing was written."""
@@ -113,6 +141,7 @@ class Leases:
             held = _write(
                 session,
                 claim,
+                **_freed(end),
                 status=FAILED if failed else DONE,
                 finished_at=now(),
                 lease=None,
@@ -132,6 +161,11 @@ class Leases:
         """Let another attempt be made at once."""
         with self._database.writing() as session:
             _write(session, claim, status=QUEUED, lease=None, lease_until=None)
+
+
+def _freed(end: Json) -> Json:
+    """After a fault of the service the client is told to try again: so the idempotency key is free for it."""
+    return {"idempotency": None} if end.get("problem", {}).get("status", 0) >= 500 else {}
 
 
 def _free() -> ColumnElement[bool]:

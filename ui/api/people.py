@@ -49,7 +49,7 @@ async def enroll(request: Request, keeper: LimitedKeeper) -> Response:
     and what for; the line is written before the person is.
     """
     service: Service = request.app.state.service
-    asked = await parsed(request, PersonRequest)
+    asked = await parsed(request, keeper.owner, PersonRequest)
     return await run_in_threadpool(_enroll, service, keeper, asked)
 
 

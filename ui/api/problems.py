@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -125,11 +125,18 @@ def openai_error(problem: dict[str, Any]) -> dict[str, Any]:
     return {"message": problem["detail"], "type": kind, "param": None, "code": problem["code"]}
 
 
-def answer(problem: dict[str, Any], path: str = "", retry_after: float | None = None) -> JSONResponse:
+def answer(
+    problem: dict[str, Any],
+    path: str = "",
+    retry_after: float | None = None,
+    framework: Mapping[str, str] | None = None,
+) -> JSONResponse:
     """The response for a problem; on OpenAI's paths with ``error`` beside it."""
+    headers = dict(framework or {})
     if path.startswith(("/v1/chat/", "/v1/models")):
         problem = {**problem, "error": openai_error(problem)}
-    headers: dict[str, str] = {}
+        if problem["status"] == 409:
+            headers["x-should-retry"] = "false"  # else OpenAI's clients begin another examination, and wait as long
     if problem["status"] in (429, 503):
         headers["Retry-After"] = str(max(1, round(retry_after or 1)))
     if problem["code"] in (errors.RequestTooLarge.code, errors.RequestTooSlow.code):
@@ -141,7 +148,16 @@ def answer(problem: dict[str, Any], path: str = "", retry_after: float | None = 
 
 def handle(request: Request, error: Exception) -> JSONResponse:
     """FastAPI's handler for every kind of error."""
-    return answer(problem_of(_ours(error)), request.url.path, getattr(request.state, "retry_after", None))
+    framework = error.headers if isinstance(error, HTTPException) else None
+    if framework and "Allow" in framework:
+        framework = {**framework, "Allow": _allowed(request, framework["Allow"])}
+    return answer(problem_of(_ours(error)), request.url.path, getattr(request.state, "retry_after", None), framework)
+
+
+def _allowed(request: Request, first: str) -> str:
+    """Methods of the path that was asked for; the framework knows those of its first route alone."""
+    path = getattr(request.scope.get("route"), "path", None)
+    return ", ".join(sorted(request.app.state.methods.get(path, {first})))
 
 
 def _ours(error: Exception) -> errors.FacewitnessError:
@@ -162,7 +178,8 @@ def _ours(error: Exception) -> errors.FacewitnessError:
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """What a route documents: problems with these statuses, and those that any route may answer."""
+    content = {MEDIA_TYPE: {"schema": {"$ref": f"#/components/schemas/{Problem.__name__}"}}}
     return {
-        status: {"model": Problem, "description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {}}}
+        status: {"description": HTTPStatus(status).phrase, "content": content}
         for status in sorted({*statuses, 401, 403, 422, 503})
     }

@@ -56,7 +56,7 @@ async def search(request: Request, searcher: Searcher) -> schemas.Search:
     is not kept. The audit log keeps who searched, when, what for, and how many were searched and found.
     """
     service: Service = request.app.state.service
-    asked = await parsed(request, SearchRequest)
+    asked = await parsed(request, searcher.owner, SearchRequest)
     async with service.searches:
         return await run_in_threadpool(_search, service, searcher, asked)
 

@@ -9,7 +9,7 @@ from . import traces
 from .access import ApiKeys
 from .audit import Audit
 from .batch import Batches
-from .bodies import UPLOADS
+from .bodies import Uploads
 from .database import Database
 from .decoder import Decoder
 from .deliveries import Deliveries
@@ -23,7 +23,7 @@ from .rates import Rates
 from .settings import Settings
 from .signing import Signer
 from .tenants import Tenants
-from .webhooks import Sender
+from .webhooks import SENDERS, Sender, Turns
 from .work import Sweeper, Worker
 
 SEARCHES = 2
@@ -56,20 +56,21 @@ class Service:
         self.signer = Signer(self.database, vault)
         self.metrics = Metrics(self.jobs)
         self.rates = Rates(self.database, settings.rate)
-        self.uploads, self.searches = asyncio.Semaphore(UPLOADS), asyncio.Semaphore(SEARCHES)
+        self.uploads, self.searches = Uploads(), asyncio.Semaphore(SEARCHES)
         self.wake = threading.Event()
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
-        """Start the decoder, the workers, the sweeper and the sender of webhooks."""
+        """Start the decoder, the workers, the sweeper and the senders of webhooks."""
         if not self.decoder.start():
             LOG.warning("no separate decoder: photos are decoded in the process of the service")
         elif not self.decoder.limits:
             LOG.warning("the decoder has no limit of memory on this platform")
         workers = [Worker(self, self.wake, self._stop) for _ in range(self.settings.workers)]
-        sender = Sender(self.deliveries, self.metrics, self.settings.private_webhooks, self._stop)
-        self._threads = [*workers, Sweeper(self.jobs, self._stop), sender]
+        turns = Turns(self.deliveries)
+        senders = [Sender(turns, self.metrics, self.settings.private_webhooks, self._stop) for _ in range(SENDERS)]
+        self._threads = [*workers, Sweeper(self.jobs, self._stop), *senders]
         for thread in self._threads:
             thread.start()
 

@@ -66,7 +66,7 @@ async def create(
     examined is a problem, at once where size and header show it.
     """
     service: Service = request.app.state.service
-    asked = await parsed(request, VerdictRequest)
+    asked = await parsed(request, client.owner, VerdictRequest)
     job, _ = await hand_in(service, client, asked, idempotency_key)
     wait = _wait(prefer)
     done = await waiting.ended(service.jobs, client.owner, job, wait or 0)

@@ -7,7 +7,11 @@ import ipaddress
 import json
 import socket
 import threading
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -21,34 +25,63 @@ from .metrics import Metrics
 SECONDS = 10.0
 """For an attempt as a whole."""
 POLL = 0.5
+SENDERS = 4
+"""Messages that one process sends at a time, each of another owner."""
 
 
 class Unreachable(FacewitnessError):
     """A webhook did not take a message; never shown to a client."""
 
 
+class Turns:
+    """Messages for the senders of one process, of each owner one at a time: a receiver that hangs delays its own.
+
+    Args:
+        deliveries: The messages.
+    """
+
+    def __init__(self, deliveries: Deliveries) -> None:
+        self.deliveries = deliveries
+        self._lock, self._sending = threading.Lock(), set[str]()
+
+    @contextmanager
+    def next(self) -> Iterator[Message | None]:
+        """A message that is due, while the block runs; None if there is none."""
+        with self._lock:
+            message = self.deliveries.claim(without=tuple(self._sending))
+            if message is not None:
+                self._sending.add(message.owner)
+        try:
+            yield message
+        finally:
+            if message is not None:
+                with self._lock:
+                    self._sending.discard(message.owner)
+
+
 class Sender(threading.Thread):
     """Sends what is due, one message at a time.
 
     Args:
-        deliveries: The messages.
+        turns: Gives the messages.
         metrics: Counts them.
         private: Whether addresses that are not public (this machine, private networks) may be sent to.
         stop: Set when the process ends.
     """
 
-    def __init__(self, deliveries: Deliveries, metrics: Metrics, private: bool, stop: threading.Event) -> None:
+    def __init__(self, turns: Turns, metrics: Metrics, private: bool, stop: threading.Event) -> None:
         super().__init__(name="facewitness-webhooks", daemon=True)
-        self._deliveries, self._metrics, self._private, self._stop_asked = deliveries, metrics, private, stop
+        self._turns, self._deliveries = turns, turns.deliveries
+        self._metrics, self._private, self._stop_asked = metrics, private, stop
 
     def run(self) -> None:
         """Until the process ends."""
         while not self._stop_asked.is_set():
             try:
-                message = self._deliveries.claim()
-                if message is not None:
-                    self._send(message)
-                    continue
+                with self._turns.next() as message:
+                    if message is not None:
+                        self._send(message)
+                        continue
             except Exception as error:  # noqa: BLE001 - due again when its time is over
                 LOG.error("webhooks failed", error=type(error).__name__)
             self._stop_asked.wait(POLL)
@@ -93,11 +126,25 @@ async def post(message: Message, private: bool) -> None:
 
 
 async def _address(host: str, port: int, private: bool) -> str:
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    addresses = [str(entry[4][0]) for entry in found]
+    addresses = [str(entry[4][0]) for entry in await _looked_up(host, port)]
     if not addresses or not (private or all(map(_public, addresses))):
         raise Unreachable("The address is not public.")
     return addresses[0]
+
+
+async def _looked_up(host: str, port: int) -> list[Any]:
+    """As ``getaddrinfo`` of the loop; but for that one's thread ``asyncio.run`` would wait, however late it answers."""
+    found: Future[list[Any]] = Future()
+    found.set_running_or_notify_cancel()  # so that an answer that comes too late still has where to go
+
+    def look_up() -> None:
+        try:
+            found.set_result(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        except Exception as error:  # noqa: BLE001 - raised where it is waited for
+            found.set_exception(error)
+
+    threading.Thread(target=look_up, name="facewitness-name", daemon=True).start()
+    return await asyncio.wrap_future(found)
 
 
 def _public(address: str) -> bool:

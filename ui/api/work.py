@@ -17,7 +17,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 
 from ...agent.examine import Examination, examine_all
 from ...agent.record import Record
-from ...errors import FacewitnessError, JobLost, ServiceError
+from ...errors import FacewitnessError, JobLost, ServiceError, UnknownPerson
 from .. import overlays, page
 from ..wording import sentences
 from . import problems, traces
@@ -75,14 +75,18 @@ class Worker(threading.Thread):
         if claim.attempt > MAX_ATTEMPTS:
             self._fail(claim, JobLost(f"The examination was begun {MAX_ATTEMPTS} times and never ended."))
             return
+        if claim.damaged:
+            self._fail(claim, ServiceError("What was handed in can no longer be read; hand it in again."))
+            return
         restarted = [{"event": "restarted", "data": {"attempt": claim.attempt}}] if claim.attempt > 1 else []
         try:
-            with (
-                _Pulse(self._leases, claim, self._settings.lease, restarted) as tell,
-                traces.span("examine") as span,
-            ):
-                examination = self._examine(claim, tell)
-                traces.verdict(span, examination.records[0])
+            with _Pulse(self._leases, claim, self._settings.lease, restarted) as tell:
+                with traces.span("examine") as span:
+                    examination = self._examine(claim, tell)
+                    traces.verdict(span, examination.records[0])
+                end, pictures = self._told(claim, examination)
+        except UnknownPerson:  # whose message has the name, which is not kept
+            self._fail(claim, UnknownPerson("Nobody is enrolled under the name that was given."))
         except FacewitnessError as error:
             self._fail(claim, error)
         except Exception as error:  # noqa: BLE001 - unforeseen, so worth another attempt
@@ -92,7 +96,9 @@ class Worker(threading.Thread):
             else:
                 self._fail(claim, ServiceError("The examination failed."))
         else:
-            self._finish(claim, examination)
+            record = examination.records[0]
+            if self._end(claim, end, events=_sentences(record), pictures=pictures):
+                self._metrics.verdict(record)
 
     def _examine(self, claim: Claim, tell: Callable[[Json], None]) -> Examination:
         submission, options = claim.submission, claim.submission.options
@@ -109,16 +115,14 @@ class Worker(threading.Thread):
             on_progress=lambda progress: tell({"event": _kind(progress), "data": progress}),
         )
 
-    def _finish(self, claim: Claim, examination: Examination) -> None:
-        record = examination.records[0]
-        plain = record.model_dump(mode="json", by_alias=True)
+    def _told(self, claim: Claim, examination: Examination) -> tuple[Json, dict[str, bytes]]:
+        """The end, signed, and the pictures to keep; of a large photo they take longer to draw than a lease."""
+        plain = examination.records[0].model_dump(mode="json", by_alias=True)
         signature = self._signer.sign(plain)
-        end = {"record": plain, "signature": signature.model_dump()}
         pictures = {}
         if claim.submission.options.keep_pictures:
             pictures = _pictures(examination, plain, signature, self._marker)
-        if self._end(claim, end, events=_sentences(record), pictures=pictures):
-            self._metrics.verdict(record)
+        return {"record": plain, "signature": signature.model_dump()}, pictures
 
     def _fail(self, claim: Claim, error: FacewitnessError) -> None:
         if self._end(claim, {"problem": problems.problem_of(error)}, failed=True):

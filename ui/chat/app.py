@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import os
-import tempfile
-import weakref
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from shutil import rmtree
 from typing import Any
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when Gradio is imported
 
 import gradio as gr
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI, Request
 from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ...tools.limits import MAX_BYTES
+from ..api.bodies import read
 from ..api.service import Service
 from . import panels
 from .examples import EXAMPLES
@@ -30,6 +29,7 @@ from .session import Session
 from .signin import SignIn
 from .speaker import speaker
 from .text import ASSETS, words
+from .uploads import Uploads
 
 HOME = "/chat"
 HOUR = 3600
@@ -46,6 +46,11 @@ POLICY = (
     "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; form-action 'self'"
 )
 """Gradio's page runs inline scripts; what matters here is that nothing is fetched from or sent to elsewhere."""
+SERVED = re.compile(
+    rf"{HOME}/(|config|theme\.css|upload|(assets|static)/.+"
+    r"|gradio_api/(app_id|startup-events|heartbeat/\w+|queue/(join|data)))"
+)
+"""What the page asks for. Gradio has more: it fetches any address, serves files by path, writes uploads to the disk."""
 
 
 def mount(app: FastAPI, service: Service) -> Handlers:
@@ -55,18 +60,27 @@ def mount(app: FastAPI, service: Service) -> Handlers:
         app: The API.
         service: What it works with.
     """
-    folder = Path(tempfile.mkdtemp(prefix="facewitness-chat-"))
-    weakref.finalize(app, rmtree, folder, ignore_errors=True)
-    os.environ["GRADIO_TEMP_DIR"] = str(folder)  # nothing else tells Gradio where uploads go
-    signin = SignIn(service.keys, f"{HOME}/")
-    handlers = Handlers(service, signin.principal, folder)
+    os.environ["GRADIO_TEMP_DIR"] = os.devnull  # where Gradio would keep files, and look for them
+    signin, arrived = SignIn(service.keys, f"{HOME}/"), Uploads()
+    handlers = Handlers(service, signin.principal, arrived)
     app.include_router(signin.router)
+    _take_uploads(app, service, signin, arrived)
     app.add_api_route("/manifest.json", _manifest, include_in_schema=False)
     app.add_middleware(Policy)
     with ThreadPoolExecutor(1) as pool:
         pool.submit(asyncio.run, _mount(app, handlers, service, signin)).result()
     handlers.examined.warm()
     return handlers
+
+
+def _take_uploads(app: FastAPI, service: Service, signin: SignIn, arrived: Uploads) -> None:
+    """Before Gradio has the path: its own uploads are files."""
+
+    async def upload(request: Request, user: str = Depends(signin.user)) -> dict[str, str]:
+        async with service.uploads.turn(user):
+            return {"name": arrived.put(await read(request, MAX_BYTES))}
+
+    app.add_api_route(f"{HOME}/upload", upload, methods=["POST"], include_in_schema=False)
 
 
 def _manifest() -> Response:
@@ -100,9 +114,7 @@ async def _mount(app: FastAPI, handlers: Handlers, service: Service, signin: Sig
 
 def build(handlers: Handlers, service: Service) -> Any:
     """The Gradio app: panels of our own HTML, and one that turns what a visitor does into events."""
-    with gr.Blocks(
-        title=words()["title"], analytics_enabled=False, delete_cache=(HOUR, HOUR), fill_width=True
-    ) as blocks:
+    with gr.Blocks(title=words()["title"], analytics_enabled=False, fill_width=True) as blocks:
         state = gr.State(None, time_to_live=HOUR, delete_callback=lambda session: _drop(blocks, session))
         with gr.Column(elem_id="fw"):
             shown: dict[str, Any] = {"state": state}
@@ -183,18 +195,22 @@ def _drop(blocks: Any, session: Session | None) -> None:
 
 
 class Policy:
-    """ASGI middleware: what the chat's pages may load, and from where."""
+    """ASGI middleware: what of Gradio is served, what its pages may load, and from where."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Add the header to what is the chat's."""
+        """Add the header to what is the chat's, and refuse what its page does not need."""
 
         async def send_with_policy(message: Message) -> None:
             if message["type"] == "http.response.start":
                 MutableHeaders(scope=message)["Content-Security-Policy"] = POLICY
             await send(message)
 
-        ours = scope["type"] == "http" and scope["path"].startswith((HOME, "/signin"))
-        await self.app(scope, receive, send_with_policy if ours else send)
+        if scope["type"] != "http" or not scope["path"].startswith((HOME, "/signin")):
+            await self.app(scope, receive, send)
+        elif scope["path"].startswith(f"{HOME}/") and SERVED.fullmatch(scope["path"]) is None:
+            await Response(status_code=404)(scope, receive, send_with_policy)
+        else:
+            await self.app(scope, receive, send_with_policy)

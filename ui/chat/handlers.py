@@ -6,7 +6,6 @@ import base64
 import logging
 import threading
 from collections.abc import Callable, Generator, Iterator
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -30,6 +29,7 @@ from .running import Stopped, Work
 from .session import MOST_PHOTOS, Case, Found, Session, Turn
 from .steps import Steps
 from .text import next_step, words
+from .uploads import Uploads
 
 Update = dict[str, Any]
 Answer = Iterator[Update]
@@ -56,7 +56,7 @@ class Handlers:
     Args:
         service: The API's: settings, signer.
         principal: Who asks; raises NotAuthenticated or NotPermitted.
-        folder: Where uploads arrive.
+        arrived: Uploads that wait to be read.
 
     Attributes:
         drop: Makes Gradio forget a session.
@@ -64,9 +64,9 @@ class Handlers:
 
     drop: Callable[[Session], None]
 
-    def __init__(self, service: Service, principal: Callable[[Any], Principal], folder: Path) -> None:
+    def __init__(self, service: Service, principal: Callable[[Any], Principal], arrived: Uploads) -> None:
         self._service, self._settings, self._signer = service, service.settings, service.signer
-        self._principal, self._folder = principal, folder
+        self._principal, self._arrived = principal, arrived
         self.examined = Examined(service.settings.model, service.settings.commercial_only)
         chosen = service.settings.evaluation
         self.evaluation = None if chosen is None else Evaluation(chosen)
@@ -78,12 +78,18 @@ class Handlers:
             return self._greeted(request)
         return session
 
+    def _files(self, event: gr.EventData) -> list[bytes | None]:
+        """Uploads of an event, taken before anything can refuse it; also those over the limit are not kept."""
+        names = event._data.get("photos")
+        return self._arrived.take(names if isinstance(names, list) else [])[:MOST_PHOTOS]
+
     def photos(self, session: Session | None, event: gr.EventData, request: gr.Request) -> Answer:
         """Examine photos that were dropped."""
+        files = self._files(event)
         session = self._open(session, request)
         session.stop = threading.Event()
         try:
-            found = uploads.photos(self._folder, _paths(event))
+            found = uploads.photos(files)
         except FacewitnessError as error:
             yield _refused(session, error)
             return
@@ -103,9 +109,10 @@ class Handlers:
 
     def references(self, session: Session | None, event: gr.EventData, request: gr.Request) -> Answer:
         """Take known photos to compare with, or drop them; what is on screen is examined anew."""
+        files = self._files(event)
         session = self._open(session, request)
         try:
-            found = uploads.photos(self._folder, _paths(event))
+            found = uploads.photos(files)
             for photo in found:
                 only_face(photo)
         except FacewitnessError as error:
@@ -213,6 +220,7 @@ class Handlers:
 
     def ask(self, session: Session | None, event: gr.EventData, request: gr.Request) -> Answer:
         """Answer a question; ``turn`` says from which question on the conversation begins anew."""
+        files = self._files(event)
         session = self._open(session, request)
         case = session.case
         found = case.found if case else None
@@ -221,7 +229,7 @@ class Handlers:
             return
         session.stop = threading.Event()
         try:
-            photos = uploads.photos(self._folder, _paths(event))
+            photos = uploads.photos(files)
         except FacewitnessError as error:
             yield _refused(session, error)
             return
@@ -325,6 +333,7 @@ class Handlers:
 
     def remove(self, session: Session | None, event: gr.EventData, request: gr.Request) -> Update:
         """Delete everything of this visitor."""
+        self._files(event)
         session = self._open(session, request)
         feedback.forget(session.feedback)
         counts, t = session.clear(), words()["removed"]
@@ -340,11 +349,6 @@ class Handlers:
         principal = self._principal(request)
         may_compare = "identity" in principal.scopes
         return Session(principal.id, store=ComparedPeople(self._service, principal) if may_compare else None)
-
-
-def _paths(event: gr.EventData) -> list[object]:
-    paths = event._data.get("paths") or []
-    return paths[:MOST_PHOTOS] if isinstance(paths, list) else []
 
 
 def _screen(session: Session, *names: str) -> Update:

@@ -49,10 +49,10 @@ class SignIn:
         check_scope(found, "verdicts")
         return found
 
-    def user(self, request: Request) -> str:
+    async def user(self, request: Request) -> str:
         """Gradio's dependency: the id of who asks; a browser without one is sent to sign in."""
         try:
-            return self.principal(request).id
+            return (await run_in_threadpool(self.principal, request)).id
         except FacewitnessError:
             raise HTTPException(303, headers={"Location": "/signin"}) from None
 

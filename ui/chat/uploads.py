@@ -1,50 +1,51 @@
-"""Uploaded files: read once, and off the disk at once."""
+"""Uploaded photos: in memory alone, each under a name that only its visitor knows, until it is read."""
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterable
-from pathlib import Path
+import asyncio
+import secrets
+import threading
+from collections.abc import Iterable, Sequence
 
 from ...errors import UnreadableFile
 from ...tools.image import Photo, load
-from ...tools.limits import MAX_BYTES
+
+KEPT = 15 * 60
+"""Seconds within which an upload is read; its event may have to wait for those of others."""
+MOST_FILES, MOST_BYTES = 128, 256_000_000
+"""That wait at a time; what came first goes first."""
 
 
-def photos(folder: Path, paths: Iterable[object]) -> list[Photo]:
-    """Decode what a visitor uploaded.
+class Uploads:
+    """What has arrived and was not read yet. Gradio's own uploads are files, and are refused."""
 
-    Args:
-        folder: Where Gradio puts uploads; nothing outside it is read.
-        paths: As the browser names them.
+    def __init__(self) -> None:
+        self._waiting: dict[str, bytes] = {}
+        self._lock = threading.Lock()
+
+    def put(self, data: bytes) -> str:
+        """Keep a file, in an event loop; the name under which it can be taken."""
+        name = secrets.token_urlsafe(32)
+        asyncio.get_running_loop().call_later(KEPT, self.take, [name])
+        with self._lock:
+            self._waiting[name] = data
+            while len(self._waiting) > MOST_FILES or sum(map(len, self._waiting.values())) > MOST_BYTES:
+                del self._waiting[next(iter(self._waiting))]
+        return name
+
+    def take(self, names: Iterable[object]) -> list[bytes | None]:
+        """Files, which are not kept any longer; None for one that is not there."""
+        with self._lock:
+            return [self._waiting.pop(str(name), None) for name in names]
+
+
+def photos(files: Sequence[bytes | None]) -> list[Photo]:
+    """Decode what was taken.
 
     Raises:
-        InputError: A path elsewhere, or a file that cannot be used. All files are gone from the disk then, too.
+        InputError: A file that was not there, or that cannot be used.
     """
-    return [load(data) for data in contents(folder, paths)]
-
-
-def contents(folder: Path, paths: Iterable[object], most: int = MAX_BYTES) -> list[bytes]:
-    """Bytes of what a visitor uploaded; one more than ``most`` of a larger file."""
-    try:
-        return [_take(folder.resolve(), str(path), most) for path in paths]
-    finally:
-        for path in paths:
-            _remove(folder.resolve(), str(path))
-
-
-def _take(folder: Path, path: str, most: int) -> bytes:
-    file = Path(path).resolve()
-    if folder not in file.parents or not file.is_file():
+    found = [data for data in files if data is not None]
+    if len(found) < len(files):
         raise UnreadableFile("The upload is not there any more.")
-    with file.open("rb") as opened:
-        return opened.read(most + 1)
-
-
-def _remove(folder: Path, path: str) -> None:
-    """The file, and the folder of its own that Gradio made for it."""
-    file = Path(path).resolve()
-    if folder in file.parents:
-        file.unlink(missing_ok=True)
-        if file.parent != folder and not any(file.parent.glob("*")):
-            shutil.rmtree(file.parent, ignore_errors=True)
+    return [load(data) for data in found]

@@ -1,4 +1,4 @@
-// What a visitor does becomes events; what belongs together lights up. `element`, `trigger` and `upload` are Gradio's.
+// What a visitor does becomes events; what belongs together lights up. `element` and `trigger` are Gradio's.
 const EVENTS = ['photos', 'example', 'references', 'person', 'face', 'show', 'evaluate', 'sample', 'ask', 'stop', 'report', 'feedback', 'remove'];
 const TYPES = ['image/jpeg', 'image/png', 'image/webp'];
 const MOST_BYTES = 10_000_000, MOST_PHOTOS = 4, LONG = 60_000;
@@ -6,7 +6,7 @@ const said = element.querySelector('#fw-words').dataset;
 const local = element.querySelector('.local'), offline = element.querySelector('.offline');
 const root = () => document.getElementById('fw');
 const composer = () => document.querySelector('.composer');
-let attached = [], turn = null, looking = '', picked = [], following = false, since = 0;
+let attached = [], given = [], turn = null, looking = '', picked = [], following = false, since = 0;
 
 function complain(words) {
   [local.querySelector('b').textContent, local.querySelector('span').textContent] = words ? words.split('|') : ['', ''];
@@ -36,47 +36,63 @@ async function send(name, data = {}) {
   if (EVENTS.includes(name) && (await alive())) trigger(name, data);
 }
 
+function refused(files) {
+  const fault = files.length > MOST_PHOTOS ? said.many : files.some((f) => !TYPES.includes(f.type)) ? said.type : files.some((f) => f.size > MOST_BYTES) ? said.size : '';
+  complain(fault);
+  return fault !== '';
+}
+
+async function post(file) {
+  const answer = await fetch('/chat/upload', { method: 'POST', body: file });
+  if (!answer.ok) throw new Error(answer.statusText);
+  const { name } = await answer.json();
+  given.push(name);
+  return name;
+}
+
 async function uploaded(files) {
-  const chosen = [...files];
-  const fault = chosen.length > MOST_PHOTOS ? said.many : chosen.some((f) => !TYPES.includes(f.type)) ? said.type : chosen.some((f) => f.size > MOST_BYTES) ? said.size : '';
-  if (fault) return complain(fault);
-  complain('');
   [root().dataset.sent, since] = ['upload', Date.now()];
   try {
-    return (await Promise.all(chosen.map((file) => upload(file)))).map((one) => one.path);
+    return await Promise.all(files.map(post));
   } catch {
     delete root().dataset.sent;
     if (await alive()) complain(said.upload);
   }
 }
 
+function attach(files) {
+  attached = files;
+  const line = composer().querySelector('.attached');
+  line.hidden = !files.length;
+  line.querySelector('span').textContent = said.attached.replace('{count}', files.length);
+}
+
 async function take(what, files) {
-  if (!files?.length || !(await alive())) return;
-  const paths = await uploaded(files);
-  if (!paths) return;
+  const chosen = [...(files ?? [])];
+  if (!chosen.length || !(await alive()) || refused(chosen)) return;
   if (what === 'attach') {
-    attached = paths;
-    delete root().dataset.sent;
-    const line = composer().querySelector('.attached');
-    line.hidden = false;
-    line.querySelector('span').textContent = said.attached.replace('{count}', paths.length);
+    attach(chosen);
     composer().querySelector('textarea').focus();
-  } else {
-    const asked = root().querySelector('[name=asked]');
-    send(what, { paths, question: asked.value });
-    if (what === 'photos') asked.value = '';
+    return;
   }
+  const photos = await uploaded(chosen);
+  if (!photos) return;
+  const asked = root().querySelector('[name=asked]');
+  send(what, { photos, question: asked.value });
+  if (what === 'photos') asked.value = '';
 }
 
 const forms = {
-  ask(form) {
+  async ask(form) {
     const question = form.elements.question.value.trim();
-    if (!question || root().querySelector('[data-running]')) return;
+    if (!question || root().dataset.sent === 'upload' || root().querySelector('[data-running]')) return;
+    const photos = attached.length ? await uploaded(attached) : [];
+    if (!photos) return;
     following = true;
-    send('ask', { question, turn, paths: attached });
+    send('ask', { question, turn, photos });
     form.reset();
-    form.querySelector('.attached').hidden = true;
-    [attached, turn] = [[], null];
+    attach([]);
+    turn = null;
   },
   feedback(form) {
     const data = new FormData(form);
@@ -97,9 +113,10 @@ const acts = {
     composer().elements.question.value = button.textContent;
     composer().requestSubmit();
   },
-  detach() {
-    attached = [];
-    composer().querySelector('.attached').hidden = true;
+  detach: () => attach([]),
+  remove() {
+    attach([]);
+    send('remove', { photos: given.splice(0) });
   },
   async copy(button) {
     const copied = button.closest('.tools').previousElementSibling.closest('[data-copy]') ?? button.closest('section').querySelector('[data-copy]');
