@@ -14,6 +14,15 @@ Told = Callable[[int, str, str], None]
 """Called with a sentence's number from 0, its section, and the text that goes on from what was told before."""
 
 
+def _tell(told: Told, number: int, section: str, text: str) -> None:
+    """Nobody listens any more where a model was given up and writes on: the loop of who asked is closed."""
+    try:
+        told(number, section, text)
+    except RuntimeError as error:
+        if "loop is closed" not in str(error):
+            raise
+
+
 class SentenceTold(BaseCallbackHandler):
     """Tells one sentence, token by token.
 
@@ -28,7 +37,7 @@ class SentenceTold(BaseCallbackHandler):
 
     def on_llm_new_token(self, token: Any, **_: Any) -> None:
         """Pass it on."""
-        self._told(*self._place, str(token))
+        _tell(self._told, *self._place, str(token))
 
 
 class AnswerTold(BaseCallbackHandler):
@@ -50,7 +59,7 @@ class AnswerTold(BaseCallbackHandler):
                 self._known.append("")
             known = self._known[number]
             if text != known and text.startswith(known):
-                self._told(number, section, text.removeprefix(known))
+                _tell(self._told, number, section, text.removeprefix(known))
                 self._known[number] = text
 
 

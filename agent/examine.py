@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from langsmith import tracing_context
 
 from ..errors import InvalidOption, InvalidReference, NotAssessable, WeightsError
-from ..tools import weights
+from ..tools import identity, weights
+from ..tools.copies import is_copy
 from ..tools.evidence import Picture
 from ..tools.face import Reference
 from ..tools.image import Photo, load
@@ -129,8 +130,8 @@ def examine_all(
         thread: Name of the run there. One that was interrupted, by the end of its process too, goes on where it
             stopped, and one that has ended gives its records again; photo, references and options are given as they
             were. No tool whose evidence is kept runs again, and overlays of those that ran before are not drawn.
-        tool_seconds: After this long a tool, or a look, is given up, which the evidence says. It may go on in a thread;
-            a program that ends meanwhile should end by ``os._exit``, as native code aborts at the interpreter's end.
+        tool_seconds: After this long a tool, or a look, is given up, which the evidence says. It may go on in a thread,
+            for which a program that ends waits five seconds, as native code aborts at the interpreter's end.
         people: Where the person is enrolled; the store of this machine's user by default.
     """
     started = time.perf_counter()
@@ -275,6 +276,10 @@ def _enrolled(photo: Photo, person: str, people: PeopleStore, seen: set[str]) ->
     usable = [template for template in same_weights if template.photo_sha256 != photo.sha256]
     if not usable:
         raise InvalidReference("This person was enrolled from the examined photo only: enroll another photo.")
+    others = identity.reference_mean([template.feature for template in usable])
+    itself = [template.feature for template in same_weights if template.photo_sha256 == photo.sha256]
+    if any(identity.similarity(feature, others) < identity.SAME_PERSON_MIN for feature in itself):
+        raise InvalidReference("This person was enrolled from the examined photo, and the other photos are unlike it.")
     return [Reference(template.feature) for template in usable if template.photo_sha256 not in seen]
 
 
@@ -283,7 +288,7 @@ def _reference(examined: Photo, source: Source, number: int, earlier: set[str]) 
     if photo.sha256 in earlier:
         raise InvalidReference(f"Reference photo {number} was given twice.")
     earlier.add(photo.sha256)
-    if photo.sha256 == examined.sha256:
+    if photo.sha256 == examined.sha256 or is_copy(photo.rgb, examined.rgb):
         raise InvalidReference(f"Reference photo {number} is the examined photo itself, which proves nothing.")
     try:
         view = only_face(photo)

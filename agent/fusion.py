@@ -19,13 +19,15 @@ from typing import Any
 from ..errors import WeightsMismatch
 from ..tools.evidence import Evidence, ModelCard
 from ..tools.identity import SAME_PERSON_MIN
-from .traces import CARRIED, LOOK_AT_BOTH, LookWeights, Traced, TraceWeights, traced
+from . import reasons
+from .traces import CARRIED, DETECTORS, LOOK_AT_BOTH, LookWeights, Traced, TraceWeights, traced
 from .verdict import INCONCLUSIVE, REFERENCE_LABELS, SINGLE_LABELS, Decision, Reason
 
-AUTHENTIC, MANIPULATED, SYNTHETIC = SINGLE_LABELS
+AUTHENTIC = SINGLE_LABELS[0]
 PERSON, FORGERY, OTHER = REFERENCE_LABELS
 
-RARE = Reason("forgery.assumed_rare", "Before looking, one claim in ten is taken to be a forgery.")
+EVEN = 0.5
+"""Probability at even odds from which on a detector speaks for a forgery."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,15 +103,15 @@ def decide(evidence: tuple[Evidence, ...], with_references: bool, fitted: Calibr
     """
     fitted = fitted or calibration()
     traces = traced(evidence, fitted.traces, fitted.look)
-    if not with_references:
-        return _by_traces(traces)
     found = {item.measure: item for item in evidence if item.status == "ok"}
+    if not with_references:
+        return _by_traces(traces, found)
     similarity = found.get("identity.similarity")
     if similarity is None or not isinstance(similarity.value, float):
-        return _undecided(REFERENCE_LABELS, (_not_measured(evidence),))
+        return _undecided(REFERENCE_LABELS, (reasons.not_measured(evidence),))
     agreement = found.get("identity.references_agree")
     if agreement is not None and isinstance(agreement.value, float) and agreement.value < SAME_PERSON_MIN:
-        return _undecided(REFERENCE_LABELS, (_disagreement(agreement),), (agreement.id,))
+        return _undecided(REFERENCE_LABELS, (reasons.disagreement(agreement),), (agreement.id,))
     return _by_similarity(similarity, similarity.value, traces, found, fitted)
 
 
@@ -124,17 +126,16 @@ def card() -> ModelCard:
     return ModelCard("fusion", json.loads(data)["version"], hashlib.sha256(data).hexdigest(), "Apache-2.0", True)
 
 
-def _by_traces(traces: Traced) -> Decision:
+def _by_traces(traces: Traced, found: Mapping[str, Evidence]) -> Decision:
     if traces.reason:
         return _undecided(SINGLE_LABELS, (traces.reason,), traces.deciding)
     label = traces.label
-    if label == INCONCLUSIVE and not (traces.noticed or traces.detectors.noticed):
+    if label == INCONCLUSIVE and not _noticed(traces):
         # An unseen generator can look more real than a photo, so silence is not reported as a probability.
-        return _undecided(SINGLE_LABELS, (_nothing(),), traces.deciding)
+        return _undecided(SINGLE_LABELS, (reasons.nothing(),), traces.deciding)
     probabilities = dict(zip(SINGLE_LABELS, traces.families, strict=True))
-    return Decision(
-        label, probabilities, label == INCONCLUSIVE, reasons=(_seen(label, traces),), deciding=traces.deciding
-    )
+    why, deciding = (reasons.seen(label, traces),), _speaking(label, traces, found)
+    return Decision(label, probabilities, label == INCONCLUSIVE, reasons=why, deciding=deciding)
 
 
 def _by_similarity(
@@ -152,84 +153,44 @@ def _by_similarity(
     label = top if given else INCONCLUSIVE
     cosine = f"The cosine similarity to the references, {item.numbers[0] if item.numbers else similarity:.2f},"
     like_person = fitted.probabilities(similarity)[OTHER] <= fitted.other_max
-    said = (*(_differing() for _ in differs), *(_unlike() for _ in unlike))
-    reasons = (*_likeness(label, like_person, cosine), *_forensic(label, traces, said))
-    decides = (item.id, *(one.id for one in (*differs, *unlike)), *traces.deciding) if label != OTHER else (item.id,)
-    return Decision(label, probabilities, label == INCONCLUSIVE, reasons=reasons, deciding=decides)
+    said = (*(reasons.differing(found) for _ in differs), *(reasons.unlike() for _ in unlike))
+    why = (
+        *reasons.likeness(label, like_person, cosine),
+        *reasons.forensic(label, traces, said),
+        *reasons.others(found),
+    )
+    compared = (item.id, *(one.id for one in (*differs, *unlike)))
+    deciding = (item.id,) if label == OTHER else (*compared, *_weighing(label, traces, found, bool(said)))
+    return Decision(label, probabilities, label == INCONCLUSIVE, reasons=why, deciding=deciding)
 
 
-def _likeness(label: str, like_person: bool, cosine: str) -> tuple[Reason, ...]:
-    if label == OTHER:
-        return (Reason("identity.differs", f"{cosine} is in the range of other people."),)
-    if label == PERSON:
-        return (Reason("identity.matches", f"{cosine} is in the range of the person's own photos."), RARE)
-    if like_person:
-        text = f"{cosine} is in the range of the person's own photos, and of forgeries of the person too."
-        return (Reason("identity.matches", text),)
-    text = f"{cosine} lies where the person, forgeries of the person and other people overlap."
-    return (Reason("identity.ambiguous", text),)
+def _weighing(label: str, traces: Traced, found: Mapping[str, Evidence], said: bool) -> tuple[str, ...]:
+    """Ids of the traces that the verdict on the person rests on beside the comparison: none that speak against it.
 
-
-def _forensic(label: str, traces: Traced, said: tuple[Reason, ...]) -> tuple[Reason, ...]:
-    """What speaks of a forgery, after what the comparison with the references ``said``."""
-    if label not in (FORGERY, INCONCLUSIVE):
-        return (traces.reason,) if traces.reason else ()
+    Silent traces speak for the person, or leave a likeness without a reason to doubt it; they have no part in a doubt
+    that the comparison ``said`` already.
+    """
     if traces.reason:
-        return (*said, traces.reason)
-    if traces.detectors.noticed or (not said and (traces.noticed or label == FORGERY)):
-        return (*said, _seen(INCONCLUSIVE if said else label, traces))
-    return said or (_nothing(),)
+        return traces.deciding
+    if _noticed(traces):
+        return () if label == PERSON else _speaking(label, traces, found)
+    return traces.deciding if label == PERSON or not said else ()
 
 
-def _differing() -> Reason:
-    text = "Parts of the face are less like the references than they are in the person's own photos."
-    return Reason("parts.differ", text)
+def _speaking(label: str, traces: Traced, found: Mapping[str, Evidence]) -> tuple[str, ...]:
+    """Ids of noticed traces, most important first; without those that speak against it where a forgery is the verdict.
+
+    The strongest stays: traces may be noticed together where none is alone. So does a look, which is weighed last.
+    """
+    if label in (INCONCLUSIVE, AUTHENTIC):
+        return traces.deciding
+    calm = {found[name].id for name in DETECTORS if name in found and (found[name].probability or 0) < EVEN}
+    return tuple(id_ for n, id_ in enumerate(traces.deciding) if n == 0 or id_ not in calm)
 
 
-def _unlike() -> Reason:
-    text = "The vision-language model, which looked at both faces alone, does not find the same person unaltered."
-    return Reason("sight.differs", text)
-
-
-def _seen(label: str, traces: Traced) -> Reason:
-    detectors = traces.detectors
-    if label == INCONCLUSIVE:
-        if not detectors.noticed:
-            text = "Only the vision-language model sees signs of a forgery, and alone it cannot give a verdict."
-            return Reason("sight.alone", text)
-        if detectors.label != INCONCLUSIVE and traces.forged < detectors.forged:
-            text = "The detectors found traces of a forgery that the vision-language model does not see."
-            return Reason("sight.disagrees", text)
-        text = "The detectors found signs that both authentic and forged photos show."
-        return Reason("forgery.ambiguous", text)
-    if label == AUTHENTIC:
-        return Reason("forgery.none", "The detectors found none of the traces that forgeries leave.")
-    if detectors.label == INCONCLUSIVE and traces.forged > detectors.forged:
-        text = "The detectors found signs of a forgery, and the vision-language model sees them too."
-        return Reason("sight.agrees", text)
-    text = "The detectors found traces that forged photos leave and authentic photos hardly ever show."
-    return Reason("forgery.found", text)
-
-
-def _nothing() -> Reason:
-    text = (
-        "The detectors found no clear traces of a forgery. They also miss forgeries, those of unknown kinds above all, "
-        "so this does not make the photo authentic."
-    )
-    return Reason("forgery.nothing_found", text)
-
-
-def _not_measured(evidence: tuple[Evidence, ...]) -> Reason:
-    why = next((item.finding for item in evidence if item.tool == "identity" and item.status != "ok"), "")
-    return Reason("identity.not_measured", f"The similarity to the references was not measured. {why}".strip())
-
-
-def _disagreement(item: Evidence) -> Reason:
-    text = (
-        f"The references disagree with one another: their least cosine similarity is {item.value:.3f}, "
-        f"below {SAME_PERSON_MIN}, so they may show different people."
-    )
-    return Reason("identity.references_disagree", text)
+def _noticed(traces: Traced) -> bool:
+    """Whether there are signs of forgery, be it that a look does not confirm them, or that it alone sees them."""
+    return traces.noticed or traces.detectors.noticed
 
 
 def _undecided(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 
 from ..tools.evidence import Evidence
 from .verdict import Brief
@@ -13,13 +14,14 @@ NOTHING_RELEVANT = "None of the measurements bears on the question that was aske
 
 FORENSIC = ("manipulation", "synthesis", "morph", "reference_comparison", "compression_traces", "provenance")
 _FACE = ("action_units", "expression")
-# Beginnings of words of a question, the tools that measure what it is about, and the measurements that answer it.
+# Beginnings of words of a question, the tools that measure what it is about, and the measurements that answer it: whole
+# words of a measure's name, so that the lip is not found in "clipped".
 _TOPICS = (
     (r"au ?\d+|action unit|muscle|facs", ("action_units",), r"^action_units"),
-    (r"smil|grin|happy|happi|joy|laugh", _FACE, r"AU0?12|AU0?6\b|smile"),
-    (r"\beyes?\b|eyelid|blink|squint|gaze", _FACE, r"AU0?6\b|AU0?5\b|AU0?7\b|AU4[3-6]|eye|gaze"),
-    (r"mouth|lip|teeth", _FACE, r"AU(?:10|12|14|15|17|18|20|2[2-8])|mouth|lip"),
-    (r"(?:eye)?brow|frown|forehead", _FACE, r"AU0?[124]\b|brow"),
+    (r"smil|grin|happy|happi|joy|laugh", _FACE, r"AU0?6|AU12|smile"),
+    (r"\beyes?\b|eyelid|blink|squint|gaze", _FACE, r"AU0?[567]|AU4[3-6]|eyes?|gaze"),
+    (r"mouth|lip|teeth", _FACE, r"AU(?:10|12|14|15|17|18|20|2[2-8])|mouth|lips?"),
+    (r"(?:eye)?brow|frown|forehead", _FACE, r"AU0?[124]|brows?"),
     (r"nose", _FACE, r"AU0?9|nose"),
     (r"express|emotion|feel|mood", _FACE, r"^expression|^action_units|^sight\.expression"),
     (
@@ -38,6 +40,7 @@ _TOPICS = (
         FORENSIC,
         r"^manipulation|^synthesis|^morph|^reference_comparison|^provenance|^compression|^sight\.(?:face|reference)",
     ),
+    (r"morph|blend", ("morph",), r"^morph"),
     (
         r"metadata|exif|camera|software|c2pa|provenance|sign(?:ed|ature)|compress|jpeg|saved|file|taken|date",
         ("compression_traces", "provenance"),
@@ -67,9 +70,35 @@ def clean_text(text: str) -> str:
 
 
 def relevant(brief: Brief) -> tuple[Evidence, ...]:
-    """Evidence that bears on the question: on most of its topics first, measured first; empty without a question."""
+    """Evidence that bears on the question: on most of its topics first, measured first; empty without a question.
+
+    Then each tool comes with one measurement before any comes with its second, the left and the right counting as
+    one, so that a tool that measures much does not silence the others; traces of a forgery come last.
+    """
     question = (clean(brief.question) or "").lower()
     wanted = [measures for words, _, measures in _TOPICS if re.search(rf"\b(?:{words})", question)]
-    topics = {item.id: sum(bool(re.search(w, item.measure, re.IGNORECASE)) for w in wanted) for item in brief.evidence}
+    topics = {item.id: sum(names(measures, item.measure) for measures in wanted) for item in brief.evidence}
     bearing = [item for item in brief.evidence if topics[item.id]]
-    return tuple(sorted(bearing, key=lambda item: (-topics[item.id], item.status != "ok", item.tool != "expression")))
+    turn = _turns(bearing)
+
+    def place(item: Evidence) -> tuple[int, bool, bool, int, bool]:
+        return -topics[item.id], item.status != "ok", item.tool != "expression", turn[item.id], item.tool in FORENSIC
+
+    return tuple(sorted(bearing, key=place))
+
+
+def _turns(items: Sequence[Evidence]) -> dict[str, int]:
+    """By id, how many other things the item's tool measured before."""
+    before: dict[str, list[str]] = {}
+    found = {}
+    for item in items:
+        what, earlier = re.sub(r"(?:left|right)_", "", item.measure), before.setdefault(item.tool, [])
+        if what not in earlier:
+            earlier.append(what)
+        found[item.id] = earlier.index(what)
+    return found
+
+
+def names(measures: str, measure: str) -> bool:
+    """Whether a pattern of ``_TOPICS`` matches whole words of a measure's name, which ends at ``.`` and ``_``."""
+    return re.search(rf"(?<![a-z0-9])(?:{measures})(?![a-z0-9])", measure, re.IGNORECASE) is not None

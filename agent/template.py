@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ..tools.evidence import Evidence
 from . import relevance
+from .reasons import below_usual
+from .traces import DETECTORS
 from .verdict import Brief, Claim, Section
 
 MOST_OBSERVATIONS = 12
 MOST_ANSWERS = 3
+AGAINST = "morph.against_references"
 
 
 def write(brief: Brief) -> tuple[Claim, ...]:
@@ -24,11 +28,25 @@ def telling(brief: Brief, most: int = MOST_OBSERVATIONS) -> tuple[Evidence, ...]
     chosen = [measured[id_] for id_ in brief.decision.deciding if id_ in measured]
     chosen += [item for item in relevance.relevant(brief) if item.status == "ok"]
     told = {item.tool for item in chosen}
-    for item in measured.values():
+    # The detectors of traces first: whether they noticed anything is what a reader looks for.
+    for item in sorted(measured.values(), key=lambda item: item.measure not in DETECTORS):
         if item.tool not in told:
             chosen.append(item)
             told.add(item.tool)
     return tuple({item.id: item for item in chosen}.values())[:most]
+
+
+def beside(item: Evidence, brief: Brief) -> list[Evidence]:
+    """What is to be told next to an item, since either alone misleads.
+
+    With the comparison of the whole face the parts that lie below what is usual; with a morph seen, or not seen, in
+    this photo alone what the comparison with the references says of it.
+    """
+    if item.measure == "morph.face":
+        return [other for other in brief.evidence if other.measure == AGAINST and other.status == "ok"]
+    if item.measure == "reference_comparison.face" and item.id in brief.decision.deciding:
+        return list(below_usual(brief.evidence))
+    return []
 
 
 def missing(brief: Brief) -> tuple[Evidence, ...]:
@@ -71,7 +89,8 @@ def _summary(brief: Brief) -> list[Claim]:
 
 
 def _observations(brief: Brief) -> list[Claim]:
-    return [_claim(item.finding, [item], "observations") for item in telling(brief)]
+    told = [one for item in telling(brief) for one in (item, *beside(item, brief))]
+    return [_claim(item.finding, [item], "observations") for item in {item.id: item for item in told}.values()]
 
 
 def _interpretation(brief: Brief) -> list[Claim]:
@@ -79,8 +98,8 @@ def _interpretation(brief: Brief) -> list[Claim]:
     if not brief.decision.abstained:
         claims += [_reason(text, brief, "interpretation") for text in reasons(brief)]
     told = {id_ for claim in claims for id_ in claim.evidence}
-    claims += [_claim(absence(item), [item], "interpretation") for item in missing(brief) if item.id not in told]
-    if not claims and brief.decision.deciding:
+    claims += _once([(absence(item), item) for item in missing(brief) if item.id not in told])
+    if not claims and brief.decision.deciding and not brief.decision.abstained:
         claims.append(Claim("The verdict rests most on this.", brief.decision.deciding[:3], "interpretation"))
     return claims
 
@@ -112,9 +131,17 @@ def _answer(brief: Brief) -> list[Claim]:
     bearing = relevance.relevant(brief)
     if not bearing:
         return [Claim(relevance.NOTHING_RELEVANT, tuple(item.id for item in brief.evidence), "interpretation")]
-    said = [item.finding if item.status == "ok" else absence(item) for item in bearing[:MOST_ANSWERS]]
-    said[0] = f"On the question asked: {lower(said[0])}"
-    return [_claim(text, [item], "interpretation") for text, item in zip(said, bearing, strict=False)]
+    claims = _once([(item.finding if item.status == "ok" else absence(item), item) for item in bearing])
+    first = replace(claims[0], text=f"On the question asked: {lower(claims[0].text)}")
+    return [first, *claims[1:MOST_ANSWERS]]
+
+
+def _once(said: Sequence[tuple[str, Evidence]]) -> list[Claim]:
+    """A sentence for each text, which cites all that it was said of: several tools may lack the same."""
+    citing: dict[str, list[Evidence]] = {}
+    for text, item in said:
+        citing.setdefault(text, []).append(item)
+    return [_claim(text, items, "interpretation") for text, items in citing.items()]
 
 
 def _conclusion(brief: Brief) -> list[Claim]:

@@ -20,8 +20,9 @@ from typer.testing import CliRunner
 
 from facewitness.agent.examine import examine_all
 from facewitness.agent.record import Record
-from facewitness.errors import InvalidOption, SignatureInvalid
+from facewitness.errors import InvalidOption, SignatureInvalid, TooManyPixels
 from facewitness.tools.image import load
+from facewitness.tools.limits import check_size
 from facewitness.ui.api.access import Principal
 from facewitness.ui.api.database import Database
 from facewitness.ui.api.masterkey import open_vault
@@ -34,7 +35,7 @@ from facewitness.ui.chat.running import Stopped, Work
 from facewitness.ui.chat.session import MOST_CASES, Case, Found, Session, Turn
 from facewitness.ui.chat.speaker import speaker
 from facewitness.ui.chat.steps import Steps
-from facewitness.ui.chat.text import ASSETS, words
+from facewitness.ui.chat.text import ASSETS, next_step, words
 from facewitness.ui.chat.uploads import Uploads
 from facewitness.ui.cli import app
 
@@ -67,6 +68,19 @@ def test_every_word_is_used_and_none_is_missing() -> None:
     assert unused == []
     for name in re.findall(r"\bt\.([a-z_]+)\.([a-z_]+)\b", sources):
         assert name[1] in words()[name[0]], name
+
+
+def test_what_to_do_about_a_photo_that_is_too_large_names_both_limits() -> None:
+    with pytest.raises(TooManyPixels) as refused:
+        check_size(9000, 9000)
+    assert next_step(refused.value.code) == "Make it at most 40 million pixels and 10,000 a side, and drop it again."
+    assert not [code for code in words()["problem"]["next"] if re.search("[{}]", next_step(code))]
+
+
+def test_the_same_words_are_told_again() -> None:
+    """Gradio shows no text that is already there, and the page hides it when another file is dropped."""
+    assert panels.problem("What", "Then") != panels.problem("What", "Then")
+    assert panels.note("What", "Then") != panels.note("What", "Then")
 
 
 def test_panels_show_the_record_and_escape_what_is_not_ours(case: Case) -> None:
@@ -247,6 +261,7 @@ def test_gradio_is_set_to_what_is_safe(server: Running) -> None:
     with server.client() as client:
         page = client.get("/chat/")
         assert 'href="/manifest.json"' in page.text and client.get("/manifest.json").json()["start_url"] == "/chat/"
+        assert client.get("/favicon.ico").status_code == 204, "asked for before the head's icon is in the page"
         policy = page.headers["content-security-policy"]
         assert "connect-src 'self'" in policy and "frame-ancestors 'none'" in policy
         config = client.get("/chat/config").json()

@@ -348,6 +348,12 @@ def test_a_bad_file_is_refused_and_says_what_to_do(visit: Visit, tmp_path: Path)
     large.write_bytes(bytes(10_000_001))
     drop(page, large)
     page.wait_for_selector(".notice.local:has-text('larger than 10 MB')")
+    assert page.locator("#fw-note [role=alert]").is_hidden(), "what was said of another file is gone"
+    for _ in range(2):  # the same words twice are said twice
+        drop(page, bad)
+        page.wait_for_selector("#fw-note [role=alert]:visible")
+        assert page.locator(".notice.local").is_hidden()
+        page.wait_for_function("!document.getElementById('fw').dataset.sent")
 
 
 def test_a_photo_without_a_face_is_not_judged(visit: Visit, tmp_path: Path) -> None:

@@ -178,6 +178,15 @@ def test_a_tool_that_still_runs_is_not_there_when_the_interpreter_winds_down(lef
     assert (done.returncode, "smollm2" in done.stdout, "wound down" in done.stdout) == (0, True, not left)
 
 
+def test_a_program_waits_for_a_tool_that_was_given_up() -> None:
+    program = (
+        "import time; from facewitness.agent import abandoned\n"
+        "abandoned.begin(lambda: (time.sleep(0.5), print('done', flush=True)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stdout) == (0, "done\n")
+
+
 @pytest.mark.parametrize("arguments", [["graph"], ["--help"], ["examine", ROOT / "examples/astronaut.jpg", "--json"]])
 def test_closed_output_is_an_output_error(arguments: list[object], tmp_path: Path) -> None:
     more = ["--model", "none", "--out", tmp_path] if "examine" in arguments else []

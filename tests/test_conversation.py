@@ -18,7 +18,8 @@ from typer.testing import CliRunner
 from facewitness.agent import fusion, grounding, policy
 from facewitness.agent.conversation import Answer, Conversation, records
 from facewitness.agent.conversation.counterfactual import TOOL as COUNTERFACTUAL
-from facewitness.agent.conversation.intents import Kind, reply, understand
+from facewitness.agent.conversation.intents import Kind, understand
+from facewitness.agent.conversation.replies import reply
 from facewitness.agent.conversation.state import Limits
 from facewitness.agent.examine import Examination, examine_all
 from facewitness.agent.people.person import Template
@@ -126,6 +127,38 @@ def test_what_must_not_be_inferred_is_recognised(question: str, attribute: str |
 )
 def test_questions_of_the_photo_are_not_taken_for_questions_of_the_person(question: str) -> None:
     assert understand(question).kind not in ("sensitive", "identification")
+
+
+@pytest.mark.parametrize(
+    ("kind", "asked"),
+    [
+        (
+            "compare",
+            "Is it her?|is this him|Is that them?|Isn't it him?|Is it still her in the photo?|Could it be him?|"
+            "Is it the person?|Is he who he says he is?|Is this who it claims to be?|Are they the same?|"
+            "Is it the one it is supposed to be?|Is it him or someone else?|Is it someone else?|Is this another man?",
+        ),
+        (
+            "size",
+            "How big is the face?|How large is it?|What is the size of the face in pixels?|How many pixels wide is the "
+            "face?|How big is the photo?|What is the resolution of the picture?|Is the face large enough?",
+        ),
+        (
+            "other_face",
+            "What about the other face?|And the second face?|Can you examine another face?|Look at the other person|Is "
+            "face 2 real?|And f2?|What about the man behind her?|What about the people in the background?",
+        ),
+        ("faces", "Are there other faces in the photo?|How many faces are there?"),
+        # What the same words are not taken for.
+        ("part", "Is it her nose that was altered?"),
+        ("verdict", "Is it her real face?|How many pixels were altered?|How big is the chance that it is fake?"),
+        ("identification", "Who is it?|Who is she?"),
+    ],
+)
+def test_is_it_her_how_big_and_another_face_are_recognised(kind: Kind, asked: str) -> None:
+    assert {question: understand(question).kind for question in asked.split("|")} == dict.fromkeys(
+        asked.split("|"), kind
+    )
 
 
 def test_parts_names_and_scales_are_read() -> None:
@@ -278,6 +311,8 @@ def test_the_measure_that_is_asked_for_comes_first(talk: Conversation) -> None:
     assert cited(talk.ask("How blurred is it?")) == ["quality.blur"]
     assert cited(talk.ask("When was it taken?"))[0] == "provenance.exif"
     assert cited(talk.ask("How many people are in the photo?")) == ["detection.faces"]
+    assert cited(talk.ask("How big is the face?")) == ["quality.size"]
+    assert cited(talk.ask("How big is the photo?")) == ["provenance.format"]
     assert cited(talk.ask("What is e17?")) == [talk.record.evidence[16].measure]
 
 
@@ -357,6 +392,11 @@ def test_a_second_photo_gives_a_new_verdict_by_fusion(talk: Conversation, second
 def test_references_of_the_conversation_are_compared_when_asked(examination: Examination, second: bytes) -> None:
     talk = Conversation(examination, model="none", references=[second])
     assert talk.ask("who is this?").record.verdict.label == "the person", "compared, not identified"
+    assert talk.ask("Is it her?").claims[0].text.startswith("The verdict is the person")
+
+
+def test_whether_it_is_her_takes_a_photo_of_her(talk: Conversation) -> None:
+    assert (talk.ask("Is it her?").asks or "").startswith("With what is it to be compared?")
 
 
 def test_a_photo_that_cannot_be_compared_is_refused_and_leaves_no_turn(talk: Conversation, astronaut: Path) -> None:
@@ -383,6 +423,12 @@ def test_other_subjects_are_declined_and_said_what_can_be_asked(talk: Conversati
     answer = talk.ask("Write me a poem about the sea.")
     assert answer.declined == "scope"
     assert "what was not measured" in texts(answer)
+
+
+def test_of_another_face_nothing_is_said_but_how_to_choose_it(talk: Conversation) -> None:
+    answer = talk.ask("What about the other face?")
+    assert (answer.declined, cited(answer)) == ("other_face", [])
+    assert texts(answer).startswith("Only one face of the photo was examined") and "--face 2" in texts(answer)
 
 
 @pytest.mark.parametrize("question", ["How old is she?", "Is she pretty?", "What race is she?", "Is she a criminal?"])
@@ -549,6 +595,13 @@ def test_the_command_answers_on_the_terminal_and_as_json(astronaut: Path, second
     assert other["verdict"]["label"] == "the person"
     with pytest.raises(InvalidOption, match="--checkpoints"):
         CliRunner().invoke(app, [*run, "--thread", "t"], catch_exceptions=False)
+
+
+def test_an_empty_question_is_refused_before_any_is_answered(tmp_path: Path) -> None:
+    for asked, words in ((["Is it real?", " "], "Question 2 is empty"), ([""], "There is no question")):
+        done = CliRunner().invoke(app, ["ask", str(tmp_path / "none.jpg"), *asked, "--model", "none"])
+        assert isinstance(done.exception, InvalidOption) and words in str(done.exception)
+        assert done.stdout == ""
 
 
 @pytest.mark.usefixtures("anna")

@@ -12,7 +12,7 @@ from langchain_core.messages import AIMessage
 
 from facewitness.agent import fusion, grounding
 from facewitness.agent.conversation import Answer, Conversation, records
-from facewitness.agent.conversation.intents import consents
+from facewitness.agent.conversation.replies import consents
 from facewitness.agent.conversation.standing import last_comparison, last_failed, standing
 from facewitness.agent.conversation.state import Limits
 from facewitness.agent.examine import Examination, examine_all

@@ -50,6 +50,17 @@ def test_between_smile_and_rest_is_unknown() -> None:
     assert expression.classify({12: (fitted.neutral + fitted.happiness) / 2, 26: 0.0, 43: 0.0}) == "unknown"
 
 
+def test_what_is_neither_a_smile_nor_neutral_is_not_said_to_be_no_smile(
+    astronaut: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fitted = action_units.parameters()
+    between = (fitted.neutral + fitted.units[12].present_above) / 2
+    monkeypatch.setattr(action_units, "read", lambda view: {12: between, 26: 0.0, 43: 0.0})
+    found = _evidence(astronaut)
+    assert "neither clearly neutral nor clearly a smile" in found["expression.displayed"].finding
+    assert found["expression.smile_eyes"].finding.startswith("There is no clear smile, so the eyes were not compared")
+
+
 @pytest.mark.data
 def test_neutral_and_smiling_studio_photos(data: Path) -> None:
     folder = data / "frll_london"
@@ -65,4 +76,4 @@ def test_neutral_and_smiling_studio_photos(data: Path) -> None:
 @pytest.mark.data
 def test_no_smile_leaves_nothing_to_compare(data: Path) -> None:
     found = _evidence(data / "frll_london" / "neutral" / "001_03.jpg")["expression.smile_eyes"]
-    assert found.status == "not_measurable" and found.finding.startswith("There is no smile")
+    assert found.status == "not_measurable" and found.finding.startswith("There is no clear smile")

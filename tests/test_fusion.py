@@ -161,6 +161,70 @@ def test_strong_differences_make_a_forgery_without_any_trace() -> None:
     assert _codes(decision) == ["identity.matches", "parts.differ"]
 
 
+def _part(name: str, value: float, id: str) -> Evidence:
+    text = f"The {name} has a likeness of {value}."
+    return Evidence(f"reference_comparison.{name}", "reference_comparison", text, value, usual=(0.4, 1.0), id=id)
+
+
+@pytest.mark.parametrize(
+    ("below", "text"),
+    [
+        ((), "Taken together, the parts of the face are below their usual likeness to the references."),
+        (("nose",), "The nose is below its usual likeness to the references."),
+        (("right_eye", "nose"), "The right eye and the nose are below their usual likeness to the references."),
+        (
+            ("right_eye", "left_eye", "nose"),
+            "The right eye, the left eye and the nose are below their usual likeness to the references.",
+        ),
+    ],
+)
+def test_the_parts_that_differ_are_those_whose_likeness_is_below_usual(below: tuple[str, ...], text: str) -> None:
+    names = ("right_eye", "left_eye", "nose", "skin")
+    parts = [_part(name, 0.1 if name in below else 0.4, f"e{n}") for n, name in enumerate(names, 20)]
+    decision = _at(0.8, _parts(0.001), *parts)
+    assert [reason.text for reason in decision.reasons if reason.code == "parts.differ"] == [text]
+    assert decision.deciding == ("e4", "e7")
+
+
+def test_traces_that_were_not_noticed_decide_no_forgery() -> None:
+    decision = _at(0.81, _parts(0.004), traces=_detectors(0.45, 0.37, 0.09))
+    assert (decision.label, decision.deciding) == (FORGERY, ("e4", "e7"))
+    assert _at(0.6, traces=_detectors(0.45, 0.37, 0.09)).deciding == ("e4", "e10", "e11", "e12"), "nothing was found"
+
+
+def test_of_noticed_traces_those_decide_that_speak_for_a_forgery() -> None:
+    strong = _at(0.7, traces=_detectors(0.9999, 0.4, 0.7))
+    assert (strong.label, strong.deciding) == (FORGERY, ("e4", "e10", "e12"))
+    assert _at(0.7, _parts(0.004), traces=_detectors(0.998, 0.4, 0.09)).deciding == ("e4", "e7", "e10")
+    assert _alone(*_detectors(0.9999, 0.05, 0.3)).deciding == ("e10",)
+
+
+def test_in_doubt_all_traces_weigh() -> None:
+    unsure = _alone(*_detectors(0.9, 0.37, 0.24))
+    assert (unsure.label, unsure.deciding) == (INCONCLUSIVE, ("e10", "e11", "e12"))
+    assert _at(0.6, traces=_detectors(0.9, 0.37, 0.24)).deciding == ("e4", "e10", "e11", "e12")
+    assert _at(0.94, traces=_detectors(0.45, 0.37, 0.09)).deciding == ("e4", "e10", "e11", "e12"), "for the person"
+
+
+@pytest.mark.parametrize(("value", "label"), [(0.05, OTHER), (0.6, INCONCLUSIVE), (0.94, PERSON)])
+@pytest.mark.parametrize(
+    ("count", "texts"),
+    [
+        (1, []),
+        (2, ["No other face in the photo was compared for this verdict."]),
+        (4, ["None of the other 3 faces in the photo was compared for this verdict."]),
+    ],
+)
+def test_other_faces_that_were_not_compared_are_named(value: float, label: str, count: int, texts: list[str]) -> None:
+    faces = Evidence("detection.faces", "detection", f"The photo shows {count} faces.", count, id="e1")
+    decision = _at(value, faces)
+    assert decision.label == label
+    assert [reason.text for reason in decision.reasons if reason.code == "faces.not_compared"] == texts
+    assert decision.probabilities == _at(value).probabilities
+    assert decision.reasons[0].code.startswith("identity."), "programs read the first reason"
+    assert "faces.not_compared" not in _codes(fusion.decide((faces, *CALM), with_references=False))
+
+
 def test_between_the_ranges_it_abstains_as_ambiguous() -> None:
     fitted = fusion.calibration()
     values = np.linspace(0, 0.6, 601).tolist()

@@ -6,6 +6,8 @@ import base64
 import hashlib
 import json
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 from html.parser import HTMLParser
@@ -19,7 +21,6 @@ from PIL import Image
 
 from facewitness.agent.examine import Examination
 from facewitness.agent.record import ClaimInfo, ExplanationInfo, ReasoningInfo, Record
-from facewitness.errors import InvalidOption
 from facewitness.tools.evidence import Picture
 from facewitness.tools.image import load
 from facewitness.ui import overlays, page
@@ -142,6 +143,27 @@ def test_writing_again_replaces_only_its_own_files(examination: Examination, tmp
     assert not list(tmp_path.glob(".*"))
 
 
+def test_nothing_of_an_earlier_examination_stays(examination: Examination, tmp_path: Path) -> None:
+    first = examination.records[0]
+    several = replace(examination, records=(first, _record(subject="f2", evidence=first.evidence[5:])))
+    earlier = page.write(several, tmp_path)
+    mine = [
+        "record-final.json",
+        "record-f1.json.bak",
+        "overlay.png",
+        "overlay-e9.jpg",
+        "my-record.json",
+        "xrecord.json",
+    ]
+    for name in (*mine, "overlay-e15.png"):
+        (tmp_path / name).write_text("earlier")
+    (tmp_path / "overlay-e99.png").mkdir()
+    written = page.write(examination, tmp_path)
+    assert not {"record-f1.json", "record-f2.json", "overlay-faces-f1.png"} & {path.name for path in written}
+    assert {path.name for path in earlier} - {path.name for path in written}
+    assert {path.name for path in tmp_path.iterdir()} == {*(path.name for path in written), *mine, "overlay-e99.png"}
+
+
 @pytest.mark.parametrize("taken", ["out", "out/index.html"])
 def test_refuses_what_is_in_the_way(examination: Examination, tmp_path: Path, taken: str) -> None:
     path = tmp_path / taken
@@ -149,9 +171,20 @@ def test_refuses_what_is_in_the_way(examination: Examination, tmp_path: Path, ta
         path.write_text("a file")
     else:
         path.mkdir(parents=True)
-    with pytest.raises(InvalidOption, match="output folder"):
+    with pytest.raises(OSError, match=r"exists|directory"):
         page.write(examination, tmp_path / "out")
     assert not list(tmp_path.rglob(".*"))
+
+
+@pytest.mark.parametrize("place", ["file", "file/below"])
+def test_a_folder_that_cannot_be_made_is_told_before_the_examination(tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").write_text("mine")
+    out = tmp_path / place
+    command = [sys.executable, "-m", "facewitness", "examine", str(ASTRONAUT), "--model", "none", "--out", str(out)]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (run.returncode, run.stdout) == (1, ""), run.stderr
+    assert run.stderr.startswith(f"facewitness: output: '{out}': ") and run.stderr.count("\n") == 1
+    assert (tmp_path / "file").read_text() == "mine"
 
 
 def test_several_subjects_share_a_page(examination: Examination, tmp_path: Path) -> None:

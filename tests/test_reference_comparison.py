@@ -84,6 +84,20 @@ def test_a_part_that_cannot_be_read_says_so(face: FaceView, darker: FaceView) ->
     assert silent[0].status == "not_measurable" and silent[0].value is None
 
 
+@pytest.mark.parametrize("name", [name for name in PARTS if name != "mouth"])
+def test_a_finding_says_the_same_as_the_usual_range(name: str) -> None:
+    part = part_similarity.fitted().parts[name]
+    for value in np.linspace(0, 1, 201).round(4).tolist():
+        text, limits = reference_comparison._said("nose", value, part, "the reference photo")
+        below = " differs from " in text or "below its usual likeness" in text
+        assert below == (value < part.usual), text
+        assert all(f"{limit:.4f}" in text for limit in limits)
+    assert reference_comparison._said("nose", round(part.usual - 0.01, 4), part, "the reference photo")[0] == (
+        "The nose is below its usual likeness to the reference photo, but not clearly unlike: its likeness is "
+        f"{part.usual - 0.01:.4f}, below {part.usual:.4f}."
+    )
+
+
 def test_turning_scaling_and_moving_leave_the_shape() -> None:
     points = part_similarity.fitted().shape
     around = np.array([[0.8, -0.6, 0], [0.6, 0.8, 0], [0, 0, 1]], np.float32)

@@ -13,10 +13,17 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from facewitness.agent.people import PeopleStore, Template
-from facewitness.agent.screening import Plan, screen, stores
+from facewitness.agent.screening import Plan, Summary, screen, stores
 from facewitness.agent.screening.cache import FILE, Cache
 from facewitness.agent.screening.photos import Listed, listed
-from facewitness.errors import AddressRefused, InvalidOption, UnknownPerson, UnreadableFile
+from facewitness.errors import (
+    AddressRefused,
+    InvalidOption,
+    InvalidReference,
+    UnknownPerson,
+    UnreadableFile,
+    UnsupportedFormat,
+)
 from facewitness.tools import plugins, weights
 from facewitness.tools.detection import detect
 from facewitness.tools.face import FaceView
@@ -95,16 +102,17 @@ def test_lists_and_tables_in_a_store() -> None:
 
 
 def test_only_object_stores_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for address in (
-        "http://127.0.0.1/a.jpg",
-        "HTTPS://x/a.jpg",
-        "ftp://x/a",
-        "s3://a::http://x/b",
-        "file://host/a",
-        "hdfs://169.254.169.254:80/a.jpg",
-        "az://photos@account/a.jpg",
+    stored = r"files, or objects of s3, gs, gcs or az\.$"
+    for address, why in (
+        ("http://127.0.0.1/a.jpg", stored),
+        ("HTTPS://x/a.jpg", stored),
+        ("ftp://x/a", stored),
+        ("s3://a::http://x/b", "no chain"),
+        ("file://host/a", stored),
+        ("hdfs://169.254.169.254:80/a.jpg", stored),
+        ("az://photos@account/a.jpg", "no account"),
     ):
-        with pytest.raises(AddressRefused, match="objects of s3"):
+        with pytest.raises(AddressRefused, match=why):
             stores.read(address)
         with pytest.raises(AddressRefused):
             screen(Plan((address,)), tmp_path / "out.ndjson")
@@ -116,6 +124,58 @@ def test_only_object_stores_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
         list(listed("s3://bucket/a.jpg"))
     with pytest.raises(InvalidOption, match="local files"):
         screen(Plan((tmp_path,)), Path("s3://bucket/out.ndjson"))
+
+
+# --- the command line
+
+
+def test_commercial_only_from_the_command_line_and_from_the_environment(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plans: list[Plan] = []
+
+    def noted(plan: Plan, *_: Any, **__: Any) -> Summary:
+        plans.append(plan)
+        return Summary(0, {}, {}, 0, 0, 1.0)
+
+    monkeypatch.setattr("facewitness.agent.screening.screen", noted)
+    given = ["screen", str(photos), "--out", str(tmp_path / "out.ndjson")]
+    for more, value in ((["--commercial-only"], ""), ([], "1"), ([], "")):
+        done = CliRunner().invoke(app, [*given, *more], env={"FACEWITNESS_COMMERCIAL_ONLY": value})
+        assert done.exit_code == 0, done.output
+    assert [plan.commercial_only for plan in plans] == [True, True, False]
+
+
+def test_a_reference_that_cannot_be_used_is_refused_before_anything_is_listed(
+    photos: Path, tmp_path: Path, astronaut: Path
+) -> None:
+    blank, table, out = tmp_path / "blank.png", tmp_path / "no_such_list.csv", tmp_path / "out.ndjson"
+    Image.new("RGB", (200, 200), "grey").save(blank)
+    Image.new("RGB", (8, 8)).save(tmp_path / "small.gif")
+    for given, kind, words in (
+        ([blank], InvalidReference, "Reference photo 1 cannot be used: No face was found."),
+        ([astronaut, blank], InvalidReference, "Reference photo 2 cannot be used: "),
+        ([astronaut, astronaut], InvalidReference, "Reference photo 2 was given twice."),
+        ([tmp_path / "none.jpg"], UnreadableFile, "none.jpg: "),
+        ([tmp_path / "small.gif"], UnsupportedFormat, "small.gif: "),
+        (["s3://bucket@account/a.jpg"], AddressRefused, "a.jpg: The address of an object names no account (@)"),
+    ):
+        references = [part for one in given for part in ("--reference", str(one))]
+        done = CliRunner().invoke(app, ["screen", str(table), "--out", str(out), *references])
+        assert type(done.exception) is kind and str(done.exception).startswith(words), done.exception
+    assert not list(tmp_path.glob("out*"))
+    given = [
+        "screen",
+        str(photos / "a.jpg"),
+        "--out",
+        str(out),
+        "--reference",
+        f"file://{astronaut}",
+        "--processes",
+        "1",
+    ]
+    assert CliRunner().invoke(app, given).exit_code == 0
+    assert "the person" in rows(out)[0]["probabilities"]
 
 
 # --- results of earlier runs

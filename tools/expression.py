@@ -64,8 +64,8 @@ def _smile_eyes(view: FaceView, score: float) -> Evidence:
         )
     else:
         finding = (
-            f"There is no smile, so the eyes were not compared with one: AU12 is at intensity {smile:.2f}, below the "
-            f"least of {limit:.2f}."
+            f"There is no clear smile, so the eyes were not compared with one: AU12 is at intensity {smile:.2f}, below "
+            f"the least of {limit:.2f}."
         )
     return Evidence(
         measure="expression.smile_eyes",

@@ -59,7 +59,9 @@ def assess(view: FaceView) -> dict[str, float]:
     try:
         yaw = abs(view.pose.yaw)
     except NotMeasurable as error:
-        raise NotAssessable("turned_away", f"The face is turned away or covered. {error}") from error
+        why = str(error)  # joined to one sentence, as the check wants what the explanation repeats
+        text = f"The face is turned away or covered: {why[:1].lower()}{why[1:]}"
+        raise NotAssessable("turned_away", text) from error
     if yaw > YAW_MAX:
         raise NotAssessable(
             "turned_away", f"The head is turned {yaw:.0f} degrees to the side; at most {YAW_MAX:.0f} can be examined."

@@ -116,6 +116,12 @@ def _said(words: str, value: float, part: Part, photos: str) -> tuple[str, tuple
     if value < part.differs:
         text = f"The {words} differs from {photos}: its likeness is {value:.4f}, below {part.differs:.4f}."
         return text, (part.differs,)
+    if value < part.usual:
+        text = (
+            f"The {words} is below its usual likeness to {photos}, but not clearly unlike: its likeness is "
+            f"{value:.4f}, below {part.usual:.4f}."
+        )
+        return text, (part.usual,)
     if value >= part.agrees:
         text = f"The {words} agrees with {photos}: its likeness is {value:.4f}, not below {part.agrees:.4f}."
         return text, (part.agrees,)

@@ -41,6 +41,7 @@ def ask(
     """Examine a face, then answer questions about it; every sentence cites the evidence."""
     if thread is not None and checkpoints is None:
         raise InvalidOption("A thread needs a place where it is kept: --checkpoints.")
+    _check(questions)
     loaded = _load(photo)
     references = [_load(path) for path in reference or []]
 
@@ -74,6 +75,15 @@ def ask(
         thread=thread,
     )
     _answer_all(talk.ask, questions, json)
+
+
+def _check(questions: list[str]) -> None:
+    """Refuse an empty question before any is answered."""
+    from ..agent.relevance import clean
+
+    for number, question in enumerate(questions, start=1):
+        if clean(question) is None:
+            raise InvalidOption(f"Question {number} is empty." if len(questions) > 1 else "There is no question.")
 
 
 def _answer_all(put: Callable[..., Answer], questions: list[str], json: bool) -> None:

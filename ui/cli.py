@@ -6,12 +6,13 @@ import os
 import signal
 import sys
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from ..agent import abandoned
-from ..errors import FacewitnessError, InputError, InvalidOption
+from ..errors import FacewitnessError, InputError
 from . import ask, bench, data, evaluate, finetune, model_server, models, people, screen, serve
 
 if TYPE_CHECKING:
@@ -64,10 +65,14 @@ def examine(
 ) -> None:
     """Examine a face and explain the verdict."""
     # A refusal must come at once: decode before the models and the graph are imported.
-    if out is not None and out.exists() and not out.is_dir():
-        raise InvalidOption("The output folder is a file.")
     loaded = _load(photo)
     references = [_load(path) for path in reference or []]
+    if out is not None:
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            TemporaryFile(dir=out).close()  # what cannot be written to is told now, and not when all is measured
+        except OSError as error:
+            raise OSError(error.errno, f"{str(out)!r}: {error.strerror}") from error
 
     from ..agent.examine import examine_all
     from . import terminal

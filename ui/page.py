@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import re
 import secrets
 from collections.abc import Iterator, Sequence
 from functools import cache
@@ -20,7 +21,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..agent.record import EvidenceInfo, Record
-from ..errors import InvalidOption
 from ..tools.evidence import Picture
 from ..tools.image import RGBImage
 from . import heat, overlays
@@ -51,6 +51,8 @@ TONES = {
     "inconclusive": "open",
 }
 UNITS = {"deg": "°"}
+_WRITTEN = re.compile(r"record(-f\d+)?\.json|overlay-(faces(-f\d+)?|e\d+)\.png")
+"""Names of what an examination is written to; the page apart, which every one has."""
 _CONTROLS = (*range(9), *range(0xB, 0x20), *range(0x7F, 0xA0))
 _DIRECTIONS = (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
 _DISGUISES = dict.fromkeys((*_CONTROLS, *_DIRECTIONS), "\ufffd")
@@ -61,22 +63,25 @@ def write(examination: Examination, folder: Path) -> list[Path]:
 
     Args:
         examination: What :func:`facewitness.agent.examine.examine_all` returns.
-        folder: Created if missing. Files of the same names are replaced, each at once; others stay.
+        folder: Created if missing. What an earlier examination was written to goes first: the same ids of evidence mean
+            something else there. Other files stay; each file appears at once.
 
     Returns:
         ``index.html``, then ``record.json`` and ``overlay-faces.png`` (``record-f1.json``,
         ``overlay-faces-f1.png`` … where there are several records), then ``overlay-<evidence id>.png``.
 
     Raises:
-        InvalidOption: The folder is a file, or cannot be written to.
+        OSError: The folder is a file, or cannot be written to.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        return [_replace(folder / name, data) for name, data in _files(examination)]
-    except FileExistsError as error:
-        raise InvalidOption("The output folder is a file.") from error
-    except OSError as error:
-        raise InvalidOption(f"The output folder cannot be written to ({error.strerror}).") from error
+    folder.mkdir(parents=True, exist_ok=True)
+    _clear(folder)
+    return [_replace(folder / name, data) for name, data in _files(examination)]
+
+
+def _clear(folder: Path) -> None:
+    for path in folder.iterdir():
+        if _WRITTEN.fullmatch(path.name) and (path.is_file() or path.is_symlink()):
+            path.unlink()
 
 
 def _replace(path: Path, data: bytes) -> Path:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import posixpath
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..errors import InputError, InvalidReference, NotAssessable
+
 if TYPE_CHECKING:
     from ..agent.screening import Summary
+    from ..tools.image import Photo
 
 _SOURCES = (
     "Folders, photos, text files with a path a line, CSV or Parquet files with a column path; s3://… and others too."
 )
+_COMMERCIAL = "Use no weights whose terms do not allow commercial use."
 _RAY = "Examine on a Ray cluster: local starts one here, auto or HOST:PORT joins one."
 
 
@@ -33,7 +38,7 @@ def screen(
     seconds: Annotated[float, typer.Option(min=1, help="After so long a photo is given up.")] = 60.0,
     model: Annotated[str, typer.Option(help="Who writes the reasoning of the records; as for examine.")] = "none",
     commercial_only: Annotated[
-        bool, typer.Option("--commercial-only", help="Use no weights whose terms do not allow commercial use.")
+        bool, typer.Option("--commercial-only", envvar="FACEWITNESS_COMMERCIAL_ONLY", help=_COMMERCIAL)
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The summary as JSON on stdout, nothing else.")] = False,
 ) -> None:
@@ -41,11 +46,42 @@ def screen(
     from ..agent.screening import Plan
     from ..agent.screening import screen as run
 
+    _check_references(reference or [])
     plan = Plan(tuple(sources), tuple(reference or ()), model, commercial_only, records, person)
     with _bar() as on_progress, redirect_stdout(sys.stderr):  # where Ray tells of lost nodes
         summary = run(plan, out, processes, seconds, on_progress, ray=ray, cache=cache)
     _tell(summary, as_json)
     print(f"Written: {out}{'' if records is None else f', {records}'}", file=sys.stderr)
+
+
+def _check_references(names: Sequence[str]) -> None:
+    """Refuse at once what would else be the error of every row, in the words of ``examine``."""
+    seen: set[str] = set()
+    for number, name in enumerate(names, start=1):
+        photo = _load(name)
+        if photo.sha256 in seen:
+            raise InvalidReference(f"Reference photo {number} was given twice.")
+        seen.add(photo.sha256)
+        _check_face(photo, number)
+
+
+def _load(name: str) -> Photo:
+    from ..agent.screening import stores
+    from ..tools.image import load
+
+    try:
+        return load(stores.read(name) if stores.is_remote(name) else stores.plain(name))
+    except InputError as error:
+        raise type(error)(f"{posixpath.basename(name) or name}: {error}") from None
+
+
+def _check_face(photo: Photo, number: int) -> None:
+    from ..tools.portrait import only_face
+
+    try:
+        only_face(photo)
+    except (NotAssessable, InvalidReference) as refusal:
+        raise InvalidReference(f"Reference photo {number} cannot be used: {refusal}") from refusal
 
 
 def _tell(summary: Summary, as_json: bool) -> None:

@@ -92,6 +92,7 @@ def _card(record: Record) -> Panel:
     if verdict.assessable:
         parts.append(_bars(record, style))
     parts += [Text(f"• {reason.text}") for reason in verdict.reasons]
+    parts += _how_to_compare_others(record)
     subject = f"face {record.subject[1:]} of {len(record.faces)}" if record.subject else "no face"
     return Panel(
         Group(*parts),
@@ -100,6 +101,15 @@ def _card(record: Record) -> Panel:
         border_style=style,
         expand=False,
     )
+
+
+def _how_to_compare_others(record: Record) -> list[Text]:
+    """The options with which the other faces of a group photo are compared, where that was not tried."""
+    left = [face.id[1:] for face in record.faces if face.assessable is None]
+    if record.comparison is None or not record.subject or not left:
+        return []
+    numbers = " or ".join(left) if len(left) < MARKS else f"{left[0]} … {left[-1]}"
+    return [Text(f"  Compare another face with --face N ({numbers}), or each with --all-faces.")]
 
 
 def _bars(record: Record, style: str) -> Table:
@@ -119,7 +129,20 @@ def _deciding(record: Record) -> list[Text]:
 
 
 def _not_measured(record: Record) -> list[Text]:
-    return [_finding(item) for item in record.evidence if item.status != "ok" and not is_part(item)]
+    """A line for each reason; one that several tools give names them, since it does not say what is missing."""
+    same: dict[str, list[EvidenceInfo]] = {}
+    for item in record.evidence:
+        if item.status != "ok" and not is_part(item):
+            same.setdefault(item.finding, []).append(item)
+    return [_lacking(items) for items in same.values()]
+
+
+def _lacking(items: list[EvidenceInfo]) -> Text:
+    if len(items) == 1:
+        return _finding(items[0])
+    tools = ", ".join(dict.fromkeys(item.tool.replace("_", " ") for item in items))
+    cited = "".join(f" [{item.id}]" for item in items)
+    return Text(f"• {tools[:1].upper()}{tools[1:]}: {items[0].finding}") + Text(cited, style="cyan")
 
 
 def _part_by_part(record: Record) -> list[Text]:

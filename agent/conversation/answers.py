@@ -27,6 +27,8 @@ DECLINED = {
     "consent": "Without consent the face was not compared with the enrolled person.",
     "policy": "The policy of this deployment allows no comparison with enrolled people.",
     "unknown_person": "Nobody of that name is enrolled, so nothing was compared.",
+    "other_face": "Only one face of the photo was examined, so I say nothing of another one. Choose it and ask again: "
+    "on the command line with --face 2 (or 3 …; 1 is the largest), in the chat under “Which face?”.",
     "unknown_evidence": "This examination has no evidence of that id.",
     "nothing_missing": "Nothing that was tried is without a measurement.",
 }
@@ -57,7 +59,7 @@ _NAMED = (
 _DETECTORS = (
     (r"\bai\b|generat|synth|midjourney|diffusion|dall-?e|computer|\bgan\b", "synthesis.face"),
     (r"edit|alter|manipul|photoshop|retouch|tamper|swap|doctor|paste", "manipulation.face"),
-    (r"morph|blend", "morph.face"),
+    (r"morph|blend", "morph."),
 )
 """Words that ask for what one detector found."""
 
@@ -100,6 +102,8 @@ def _written(intent: Intent, brief: Brief, new: Sequence[str]) -> Iterator[Claim
         yield from _told(_of(brief, "manipulation.face"))
     elif intent.kind == "provenance":
         yield from _file(brief)
+    elif intent.kind == "size":
+        yield from _told(_of(brief, _sized(brief)))
     elif intent.kind == "faces":
         yield from _told(_of(brief, "detection."))
     elif intent.kind == "cited":
@@ -212,6 +216,13 @@ def _zoomed(intent: Intent, brief: Brief) -> Iterator[Claim]:
     items = [item for region in intent.parts or ("face",) for item in _of(brief, f"{measuring.ZOOM}.{region}.")]
     failed = [item for item in _of(brief, measuring.ZOOM) if item.measure == measuring.ZOOM]
     yield from _told(sorted((*items, *failed), key=lambda item: item.status != "ok"))
+
+
+def _sized(brief: Brief) -> str:
+    """The measure that tells how many pixels what is asked about has: the file, else the face."""
+    asked = (brief.question or "").lower()
+    whole = re.search(r"\b(?:photo|picture|image)\b", asked) and not re.search(r"\b(?:face|head)\b", asked)
+    return "provenance.format" if whole else "quality.size"
 
 
 def _file(brief: Brief) -> Iterator[Claim]:

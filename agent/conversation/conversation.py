@@ -41,8 +41,8 @@ class Answer:
         measured: Ids of the evidence that this question added.
         pictures: Overlays of that evidence, by id, in pixels of the upright photo.
         declined: Why the question was declined, as a stable code: ``scope``, ``sensitive``, ``identification``,
-            ``consent``, ``no_reference``, ``not_measured``, ``policy``, ``unknown_person``, ``unknown_evidence`` or
-            ``nothing_missing``; else None.
+            ``consent``, ``no_reference``, ``not_measured``, ``policy``, ``unknown_person``, ``unknown_evidence``,
+            ``nothing_missing`` or ``other_face``; else None.
         written_by: ``template``, or ``model`` where a language model wrote the sentences.
         asks: What the person is asked; the next ``ask`` is the reply.
         calls: Tool calls of a model, counted by what became of them.

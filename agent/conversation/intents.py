@@ -25,6 +25,8 @@ Kind = Literal[
     "zoom",
     "part",
     "faces",
+    "size",
+    "other_face",
     "provenance",
     "why",
     "checked",
@@ -75,12 +77,23 @@ _WHO = (
     rf"|\b(?:recogni[sz]e|identify|name) {_PERSON}|\bidentify (?:the|this)|\bwho (?:am i|this|he|she|they)\b"
     r"|celebrity|famous|\bwhat is (?:he|she) called"
 )
+_CLAIMED = (
+    r"\b(?:is|was|are)(?:n'?t)? (?:it|this|that|he|she|they)(?: really)? (?:who|the (?:person|one|man|woman))\b"
+    r".{0,12}\b(?:claim|say|said|pretend|suppose|should|meant)"
+)
+"""Asks whether a claim is true, and for no name: "is she who she says she is?"."""
 _NAMED = re.compile(r"\b[Ii]s (?:this|that|it|he|she)(?: really| actually)? [A-Z][\w'-]+(?: [A-Z][\w'-]+)+")
 _COMPARE = (
     r"\bcompar(?:e|ed|ing|ison)\b|same (?:person|man|woman|guy|girl|lady|boy|child|face|individual|one|as)\b"
     r"|\bmatch(?:es)?\b|\breferences?\b"
     r"|(?:another|second|other|different|this new|2nd) (?:photo|picture|image|shot)|how (?:similar|alike)|resembl"
     r"|likeness|similar(?:ity)? to|the person (?:it|he|she) (?:is )?claim|\b(?:these|the) two\b|really (?:him|her)\b"
+    # "Is it her?", and not "is it her nose that was altered?"
+    r"|\b(?:is|was|are|could|can|might)(?:n'?t)? (?:it|this|that|these|those)(?: (?:be|actually|truly|still|not|both))*"
+    r" (?:him|her|them|the (?:person|one))(?=\W*$| (?:or|in|on|at|from|again|at all)\b)"
+    r"|(?:are|is) (?:they|these|those|both|it) (?:both )?the same\W*$"
+    r"|\b(?:is|was) (?:it|this|that|he|she)\b.{0,30}\b(?:someone|somebody) else\b"
+    r"|\b(?:is|was) (?:it|this|that|he|she) a(?:nother|(?: completely)? different) (?:person|man|woman|guy|girl|boy)\b"
 )
 _COMPARE_NAME = re.compile(
     r"\b(?:compare|check|match|test)\b.*?\b(?:with|to|against)\s+(?:(?:the )?enrolled (?:person )?)?[\"'“]?"
@@ -157,6 +170,21 @@ _VERDICT = (
 _FACES = (
     r"how many (?:faces|people|persons|men|women|heads)"
     r"|(?:anyone|anybody|someone|somebody|other people) else\b.*\b(?:in|on)\b"
+    r"|\b(?:is|are) there (?:any )?(?:other|more|another|several|two|second) (?:faces?|persons?|people)\b"
+)
+_PEOPLE = r"(?:faces?|persons?|people|m[ae]n|wom[ae]n|guys?|girls?|boys?|lady|ladies)"
+_OTHER = (
+    rf"\b(?:the|that|those|any|all|his|her|their|in) other {_PEOPLE}\b|\banother face\b|\b(?:both|all)(?: the)? faces\b"
+    rf"|\b(?:second|third|fourth|2nd|3rd|4th|next|remaining) {_PEOPLE}\b|\bface (?:number |no\.? ?|#)?[2-9]\b"
+    rf"|\bf[2-9]\b(?!\.\d)|\b{_PEOPLE} (?:behind|beside|next to) (?:him|her|them)\b|\b{_PEOPLE} in the background\b"
+)
+_SIZED = r"(?:(?:the|this|that|his|her|their) )?(?:face|head|photo|picture|image|it)"
+_SIZE = (
+    rf"\bhow (?:big|large|small|wide|tall) (?:is|was) {_SIZED}\b"
+    rf"|\bhow many (?:mega)?pixels (?:(?:wide|tall|high|large|big|across) )?(?:is|was|has|does) {_SIZED}\b"
+    rf"|\b(?:sizes?|dimensions?|width|height|resolution)(?: in pixels)? (?:of|is|was|has|does) {_SIZED}\b"
+    rf"|\b{_SIZED} (?:big|large|wide) enough\b"
+    r"|\b(?:face|head|photo|picture|image)(?:'?s)? (?:size|dimensions|resolution)\b"
 )
 _FILE = (
     r"metadata|\bexif\b|camera\b|(?:what|which) (?:phone|device)|capture (?:time|date)|re-?encod|when did"
@@ -166,18 +194,6 @@ _FILE = (
     r"|how old is (?:this|the) (?:photo|picture|image|file)"
     r"|where (?:does|did|is) (?:it|this|the (?:photo|picture|image|file))\b.*(?:from|taken)"
 )
-_YES = re.compile(
-    r"^\W*(?:y|yes|yeah|yep|yup|ok|okay|sure|go ahead|please do|agreed|i (?:do )?(?:consent|agree)|do it)\b", re.I
-)
-_NO = re.compile(
-    r"^\W*(?:n|no|nope|nah|don'?t|do not|i (?:do not|don'?t|refuse|have none)|skip|decline|without|none|not now)\b",
-    re.I,
-)
-_AGREED = (
-    r"y|ye[ps]|yeah|yup|ok(?:ay)?|sure|certainly|of course|absolutely|definitely|agreed|go ahead|proceed|by all means"
-    r"|please do|do (?:it|so|that)|you (?:may|can)|i (?:do )?(?:consent|agree)(?: to (?:it|this|that))?"
-)
-_POLITE = r"please|thanks|thank you|very much|oh|well|then|now|and|that(?:'s| is) (?:fine|ok|okay|all right)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +224,7 @@ def understand(question: str) -> Intent:
     for attribute, words in _SENSITIVE.items():
         if re.search(words, asked):
             return Intent("sensitive", parts, attribute)
-    if re.search(_WHO, asked) or _NAMED.search(question):
+    if (re.search(_WHO, asked) and not re.search(_CLAIMED, asked)) or _NAMED.search(question):
         return Intent("identification")
     if cited := tuple(dict.fromkeys(re.findall(r"\be\d{1,3}\b", asked))):
         return Intent("cited", parts, cited=cited)
@@ -220,7 +236,7 @@ def _told(question: str, asked: str, parts: tuple[str, ...]) -> Intent:
         return Intent("compare", parts, name=name)
     if re.search(_WHY, asked) and re.search(r"which \w+ (?:decid|tip)", asked):
         return Intent("why")
-    if re.search(_COMPARE, asked) and not re.search(_CHANGE, asked):
+    if re.search(_CLAIMED, asked) or (re.search(_COMPARE, asked) and not re.search(_CHANGE, asked)):
         return Intent("compare", parts)
     if _SCALE.search(asked) and _DO_AGAIN.search(asked):
         return Intent("scale", parts, scale=_scale(asked))
@@ -242,11 +258,13 @@ def _told(question: str, asked: str, parts: tuple[str, ...]) -> Intent:
 
 _RULES: tuple[tuple[Kind, str, bool], ...] = (
     ("would_change", _CHANGE, False),
+    ("faces", _FACES, False),
+    ("other_face", _OTHER, False),
     ("zoom", _ZOOM, False),
     ("not_measured", _MISSING, False),
-    ("faces", _FACES, False),
     ("checked", _CHECKED, False),
     ("part", _DOUBT, True),
+    ("size", _SIZE, False),
     ("provenance", _FILE, False),
 )
 
@@ -273,17 +291,3 @@ def _scale(asked: str) -> float:
     if re.search(r"twice|double|larg|bigg|upscal|high", asked):
         return 2.0
     return 0.25 if "quarter" in asked else 0.5
-
-
-def consents(text: str, name: str) -> bool:
-    """Whether a reply is a plain yes to a comparison with a person: words of agreement and politeness, nothing else."""
-    compare = rf"compare (?:it|them|the faces?)(?: (?:with|to) {re.escape(name.lower())})?"
-    more = rf"(?:{_AGREED}|{_POLITE}|{compare})"
-    gap = r"[\s.,;:!()\"'-]"  # a question mark, or a picture of a thumb, is not plain
-    plain = rf"{gap}*(?:(?:{_POLITE}){gap}+)*(?:{_AGREED})(?:{gap}+{more})*{gap}*"
-    return re.fullmatch(plain, text.lower().replace("’", "'")) is not None
-
-
-def reply(text: str) -> bool | None:
-    """Whether somebody who was asked says yes or no; None for anything else."""
-    return True if _YES.search(text) else False if _NO.search(text) else None

@@ -12,7 +12,7 @@ from langgraph.types import Command, interrupt
 from ...errors import UnknownPerson
 from ..record import Record
 from ..verdict import Brief, Claim
-from . import answers, further, intents, records, thinking
+from . import answers, further, intents, records, replies, thinking
 from .intents import Intent
 from .state import Context, Json, Talk
 
@@ -39,7 +39,7 @@ def understand(state: Talk, runtime: Runtime[Context]) -> dict[str, Any]:
         "consented": consented,
     }
     code = _declined(intent, context)
-    if code == "scope" and fresh["offered"] and intents.reply(state["question"]) is False:
+    if code == "scope" and fresh["offered"] and replies.reply(state["question"]) is False:
         code = "no_reference"
     if code is None and intent.name is not None and intent.name != context.person and intent.name not in consented:
         fresh["asks"] = {"kind": "consent", "text": _CONSENT.format(name=intent.name)}
@@ -70,8 +70,8 @@ def _declined(intent: Intent, context: Context) -> str | None:
     """Why the question is declined, as a stable code; None if it is not."""
     if intent.kind == "sensitive":
         return "sensitive" if intent.attribute not in context.policy.perceived else None
-    if intent.kind == "identification":
-        return "identification"
+    if intent.kind in ("identification", "other_face"):
+        return intent.kind
     if intent.name is not None and intent.name != context.person:
         if not context.policy.enrolled_people:
             return "policy"
@@ -108,7 +108,7 @@ def wait(state: Talk, runtime: Runtime[Context]) -> Command[Literal["understand"
     said = _said(reply["question"])
     update: Json = {"question": reply["question"], "photos": reply["photos"], "asks": None}
     name = state["intent"]["name"]
-    if kind == "consent" and intents.consents(reply["question"], name):
+    if kind == "consent" and replies.consents(reply["question"], name):
         agreed = {"photos": [*state["photos"], *reply["photos"]], "consented": [*state["consented"], name]}
         return Command(goto="measure", update={**update, **agreed})
     if kind != "consent" and reply["photos"]:
@@ -124,7 +124,7 @@ def wait(state: Talk, runtime: Runtime[Context]) -> Command[Literal["understand"
 
 def _said(text: str) -> bool | None:
     """A plain yes or no; one that goes on with another question is none."""
-    return intents.reply(text) if intents.understand(text).kind in ("scope", "compare") else None
+    return replies.reply(text) if intents.understand(text).kind in ("scope", "compare") else None
 
 
 def _again(state: Talk, intent: Intent) -> Json:

@@ -15,7 +15,7 @@ from ...errors import AddressRefused, FacewitnessError, InvalidOption, Unreadabl
 from ...tools.limits import MAX_BYTES
 
 PROTOCOLS = ("s3", "gs", "gcs", "az", "memory")
-"""Of object stores whose addresses name no host; ``file://`` is another way to write a path."""
+"""Of object stores whose addresses name no host, ``memory`` for tests; ``file://`` is another way to write a path."""
 
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://", re.ASCII)
 _LOCAL = "file:///"
@@ -88,8 +88,12 @@ def _below(store: Any, folder: str) -> Iterator[str]:
 def _found(address: str) -> tuple[Any, str]:
     """The file system of an address, and the path in it."""
     protocol = address.partition("://")[0].lower()
-    if protocol not in PROTOCOLS or "::" in address or "@" in address.split("/")[2]:  # a chain, or an account
-        raise AddressRefused(f"Photos and lists are files, or objects of {', '.join(PROTOCOLS)}.")
+    if protocol not in PROTOCOLS:
+        raise AddressRefused("Photos and lists are files, or objects of s3, gs, gcs or az.")
+    if "::" in address:
+        raise AddressRefused("The address of an object is no chain of several (::).")
+    if "@" in address.split("/")[2]:
+        raise AddressRefused("The address of an object names no account (@); the environment says whose the store is.")
     try:
         return import_module("fsspec.core").url_to_fs(address)  # type: ignore[no-any-return]
     except ImportError as error:

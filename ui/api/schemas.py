@@ -268,7 +268,7 @@ class Search(BaseModel):
                     "id": EXAMPLE_SEARCH,
                     "recognised": True,
                     "statement": "By likeness alone, 1 of 2 people searched may be who it is. "
-                    "A stranger to all of them is expected to match 0.0006 of them.",
+                    "A stranger to all of them is expected to match 0.0004 of them.",
                     "candidates": [
                         {
                             "id": EXAMPLE_PERSON,
@@ -280,7 +280,7 @@ class Search(BaseModel):
                         }
                     ],
                     "people": 2,
-                    "expected_false_matches": 0.0006,
+                    "expected_false_matches": 0.0004,
                     "features": {
                         "name": "sface",
                         "version": "2021dec",

@@ -66,6 +66,7 @@ def mount(app: FastAPI, service: Service) -> Handlers:
     app.include_router(signin.router)
     _take_uploads(app, service, signin, arrived)
     app.add_api_route("/manifest.json", _manifest, include_in_schema=False)
+    app.add_api_route("/favicon.ico", _icon, include_in_schema=False)
     app.add_middleware(Policy)
     with ThreadPoolExecutor(1) as pool:
         pool.submit(asyncio.run, _mount(app, handlers, service, signin)).result()
@@ -87,6 +88,11 @@ def _manifest() -> Response:
     """Gradio's page asks the host's root for it, whether or not the chat can be installed as an app."""
     told = {"name": words()["title"], "start_url": f"{HOME}/", "display": "browser"}
     return JSONResponse(told, media_type="application/manifest+json")
+
+
+def _icon() -> Response:
+    """None; a script of Gradio's puts ``HEAD`` into the page, and by then the browser has asked the host's root."""
+    return Response(status_code=204, headers={"Cache-Control": f"max-age={24 * HOUR}"})
 
 
 async def _mount(app: FastAPI, handlers: Handlers, service: Service, signin: SignIn) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from functools import cache
-from itertools import groupby
+from itertools import count, groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 DECIDING = 3
 """Findings on the verdict card; the rest is one click away."""
+_SAID = count()  # Gradio does not show the same words again, which the page has hidden meanwhile
 
 
 @cache
@@ -116,12 +117,12 @@ def by_tool(listed: Sequence[EvidenceInfo]) -> list[tuple[str, list[EvidenceInfo
 
 def problem(what: str, then: str) -> str:
     """What went wrong, and what to do next."""
-    return render("problem", what=what, then=then)
+    return render("problem", what=what, then=then, said=next(_SAID))
 
 
 def note(what: str, then: str) -> str:
     """Something that went well."""
-    return render("note", what=what, then=then)
+    return render("note", what=what, then=then, said=next(_SAID))
 
 
 def against(session: Session) -> str:

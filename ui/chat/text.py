@@ -7,6 +7,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from ...tools.limits import MAX_PIXELS, MAX_SIDE
+
 ASSETS = Path(__file__).parent / "assets"
 
 
@@ -19,4 +21,4 @@ def words() -> dict[str, Any]:
 def next_step(code: str) -> str:
     """What a person can do after an error with this code."""
     steps: dict[str, str] = words()["problem"]["next"]
-    return steps.get(code, steps["other"])
+    return steps.get(code, steps["other"]).format(pixels=MAX_PIXELS // 1_000_000, side=f"{MAX_SIDE:,}")

@@ -69,7 +69,9 @@ function attach(files) {
 
 async function take(what, files) {
   const chosen = [...(files ?? [])];
-  if (!chosen.length || !(await alive()) || refused(chosen)) return;
+  if (!chosen.length) return;
+  for (const old of document.querySelectorAll('#fw-note .notice')) old.hidden = true;
+  if (!(await alive()) || refused(chosen)) return;
   if (what === 'attach') {
     attach(chosen);
     composer().querySelector('textarea').focus();
