@@ -260,11 +260,24 @@ def references_for(
     Raises:
         InputError: A photo cannot be used, is the examined one, or nobody of that name is enrolled.
     """
-    seen: set[str] = set()
-    found = [_reference(photo, source, number, seen) for number, source in enumerate(sources, start=1)]
+    found = known_faces(sources)
+    for number, view in enumerate([reference.view for reference in found if reference.view], start=1):
+        if view.photo.sha256 == photo.sha256 or is_copy(view.photo.rgb, photo.rgb):
+            raise InvalidReference(f"Reference photo {number} is the examined photo itself, which proves nothing.")
     if person is not None:
+        seen = {reference.view.photo.sha256 for reference in found if reference.view}
         found += _enrolled(photo, person, people or PeopleStore(), seen)
     return tuple(found)
+
+
+def known_faces(sources: Sequence[Source]) -> list[Reference]:
+    """The face in each reference photo.
+
+    Raises:
+        InputError: A photo cannot be used, shows no single clear face, or was given twice.
+    """
+    seen: set[str] = set()
+    return [_reference(source, number, seen) for number, source in enumerate(sources, start=1)]
 
 
 def _enrolled(photo: Photo, person: str, people: PeopleStore, seen: set[str]) -> list[Reference]:
@@ -283,13 +296,11 @@ def _enrolled(photo: Photo, person: str, people: PeopleStore, seen: set[str]) ->
     return [Reference(template.feature) for template in usable if template.photo_sha256 not in seen]
 
 
-def _reference(examined: Photo, source: Source, number: int, earlier: set[str]) -> Reference:
+def _reference(source: Source, number: int, earlier: set[str]) -> Reference:
     photo = _photo(source)
     if photo.sha256 in earlier:
         raise InvalidReference(f"Reference photo {number} was given twice.")
     earlier.add(photo.sha256)
-    if photo.sha256 == examined.sha256 or is_copy(photo.rgb, examined.rgb):
-        raise InvalidReference(f"Reference photo {number} is the examined photo itself, which proves nothing.")
     try:
         view = only_face(photo)
     except (NotAssessable, InvalidReference) as refusal:

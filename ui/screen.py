@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import posixpath
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import InputError, InvalidReference, NotAssessable
+from ..errors import InputError
 
 if TYPE_CHECKING:
     from ..agent.screening import Summary
@@ -43,26 +43,16 @@ def screen(
     as_json: Annotated[bool, typer.Option("--json", help="The summary as JSON on stdout, nothing else.")] = False,
 ) -> None:
     """Examine very many photos; the same command again goes on where it was interrupted."""
+    from ..agent.examine import known_faces
     from ..agent.screening import Plan
     from ..agent.screening import screen as run
 
-    _check_references(reference or [])
+    known_faces([_load(name) for name in reference or []])  # refused at once, not in every row
     plan = Plan(tuple(sources), tuple(reference or ()), model, commercial_only, records, person)
     with _bar() as on_progress, redirect_stdout(sys.stderr):  # where Ray tells of lost nodes
         summary = run(plan, out, processes, seconds, on_progress, ray=ray, cache=cache)
     _tell(summary, as_json)
     print(f"Written: {out}{'' if records is None else f', {records}'}", file=sys.stderr)
-
-
-def _check_references(names: Sequence[str]) -> None:
-    """Refuse at once what would else be the error of every row, in the words of ``examine``."""
-    seen: set[str] = set()
-    for number, name in enumerate(names, start=1):
-        photo = _load(name)
-        if photo.sha256 in seen:
-            raise InvalidReference(f"Reference photo {number} was given twice.")
-        seen.add(photo.sha256)
-        _check_face(photo, number)
 
 
 def _load(name: str) -> Photo:
@@ -73,15 +63,6 @@ def _load(name: str) -> Photo:
         return load(stores.read(name) if stores.is_remote(name) else stores.plain(name))
     except InputError as error:
         raise type(error)(f"{posixpath.basename(name) or name}: {error}") from None
-
-
-def _check_face(photo: Photo, number: int) -> None:
-    from ..tools.portrait import only_face
-
-    try:
-        only_face(photo)
-    except (NotAssessable, InvalidReference) as refusal:
-        raise InvalidReference(f"Reference photo {number} cannot be used: {refusal}") from refusal
 
 
 def _tell(summary: Summary, as_json: bool) -> None:
