@@ -173,7 +173,8 @@ def create(
         str | None, typer.Option(help="Whose verdicts and people it works with, for several keys of one owner.")
     ] = None,
     webhook: Annotated[
-        str | None, typer.Option(help="https address to which the ends of the owner's verdicts are sent.")
+        str | None,
+        typer.Option(help="https address (http on this machine) to which the ends of the owner's verdicts are sent."),
     ] = None,
     database: Database = None,
 ) -> None:

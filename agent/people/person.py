@@ -73,10 +73,14 @@ def clean_name(name: str) -> str:
     text = unicodedata.normalize("NFC", name).strip()
     if not 0 < len(text) <= MAX_NAME_LENGTH:
         raise InvalidOption(f"A name has 1 to {MAX_NAME_LENGTH} characters, this one {len(text)}.")
-    hidden = [c for c in text if c not in _JOINERS and unicodedata.category(c).startswith(("C", "Zl", "Zp"))]
-    if hidden:
-        raise InvalidOption(f"A name has no control characters, this one U+{ord(hidden[0]):04X}.")
+    if found := hidden(text):
+        raise InvalidOption(f"A name has no control characters, this one U+{ord(found[0]):04X}.")
     return " ".join(text.split())
+
+
+def hidden(text: str) -> list[str]:
+    """Characters that do not print, and so could hide or turn the rest; joiners, which spell, are none."""
+    return [c for c in text if c not in _JOINERS and unicodedata.category(c).startswith(("C", "Zl", "Zp"))]
 
 
 def name_key(name: str) -> str:
